@@ -1,0 +1,30 @@
+/**
+ * The audit trail: one durable record per API call, and one per KMS call that EBS makes, in CloudTrail's event shape
+ * (kms 26). `record` resolves when the record is on disk; records of calls in flight share one commit.
+ */
+import type { Call, Caller } from '../authz/caller.ts';
+import type { AccountId } from '../ids.ts';
+
+export interface AuditEntry {
+  readonly call: Call;
+  /** For example `kms.amazonaws.com`. */
+  readonly eventSource: string;
+  /** Operation name, for example `GenerateDataKeyWithoutPlaintext`. */
+  readonly eventName: string;
+  readonly readOnly: boolean;
+  /** lowerCamel names; secrets, plaintext, ciphertext and tokens already left out (kms 26.2). */
+  readonly requestParameters?: unknown;
+  readonly responseElements?: unknown;
+  readonly additionalEventData?: unknown;
+  readonly resources?: readonly { readonly arn: string; readonly accountId: AccountId; readonly type: string }[];
+  readonly error?: { readonly code: string; readonly message: string };
+  /** Also shown to these accounts, with a shared event id (kms 26.6). */
+  readonly otherAccounts?: readonly AccountId[];
+  readonly eventType?: 'AwsApiCall' | 'AwsServiceEvent';
+}
+
+export interface Audit {
+  record(entry: AuditEntry): Promise<void>;
+}
+
+export type { Call, Caller };

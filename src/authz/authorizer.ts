@@ -1,0 +1,88 @@
+/**
+ * What services and the domain see of authorization: they ask {@link Authorizer.authorize} and get a {@link Permit},
+ * or a {@link Denied} is thrown. Policies are gathered by `identity/`, judged by the pure evaluator beside this file.
+ */
+import { Refusal } from '../errors.ts';
+import type { AccountId, Arn } from '../ids.ts';
+import type { Call } from './caller.ts';
+import type { Permit } from './permit.ts';
+
+/** Values of condition keys for one decision. Names are matched ignoring case; `undefined` means absent. */
+export type ConditionValues = Readonly<Record<string, ConditionValue | undefined>>;
+/** An array makes the key multivalued. */
+export type ConditionValue = string | number | boolean | Date | readonly string[];
+
+/** A KMS grant as the evaluator needs it (kms 15). */
+export interface GrantView {
+  readonly grantId: string;
+  /** Principal ARN, account root ARN, or service principal such as `ec2.eu-west-1.amazonaws.com`. */
+  readonly granteePrincipal: string;
+  /** Operation names without prefix, for example `Decrypt`. */
+  readonly operations: readonly string[];
+  readonly encryptionContextSubset?: Readonly<Record<string, string>>;
+  readonly encryptionContextEquals?: Readonly<Record<string, string>>;
+}
+
+/** The resource side of one decision. */
+export interface ResourceRef {
+  /** Resource ARN, or `*` for operations without resource-level permissions (authorization-and-wire 3.4). */
+  readonly arn: Arn | '*';
+  /** Owner; the caller's own account where absent. */
+  readonly accountId?: AccountId;
+  readonly tags?: Readonly<Record<string, string>>;
+  /** Policy document (JSON) attached to the resource: a key policy or a role's trust policy. */
+  readonly policy?: string;
+  /** `kms-key` and `role` always need the resource side (1.7); absent means identity policies decide. */
+  readonly kind?: 'kms-key' | 'role';
+  readonly grants?: readonly GrantView[];
+  /** For grants: the encryption context of the request. */
+  readonly encryptionContext?: Readonly<Record<string, string>>;
+}
+
+export interface Decision {
+  readonly allowed: boolean;
+  /** True if a Deny statement matched. */
+  readonly explicit: boolean;
+  /** The layer that said no, or the one that allowed. */
+  readonly layer:
+    | 'identity'
+    | 'resource'
+    | 'grant'
+    | 'boundary'
+    | 'session'
+    | 'service-control'
+    | 'resource-control'
+    | 'trust'
+    | 'root-user';
+  /** The tail of AWS's denial text, for example `because no identity-based policy allows the kms:Decrypt action` (8.2, 8.3). */
+  readonly because: string;
+  /** Statements that matched, with where they stand. */
+  readonly matched: readonly { readonly layer: string; readonly policy: string; readonly sid?: string; readonly effect: 'Allow' | 'Deny' }[];
+}
+
+export class Denied extends Refusal<'denied'> {
+  override readonly name = 'Denied';
+  readonly call: Call;
+  readonly action: string;
+  readonly resource: string;
+  readonly decision: Decision;
+
+  constructor(call: Call, action: string, resource: string, decision: Decision) {
+    super('denied', { caller: call.caller.arn, action, resource, because: decision.because });
+    this.call = call;
+    this.action = action;
+    this.resource = resource;
+    this.decision = decision;
+  }
+  /** `User: … is not authorized to perform: … on resource: … because …` (8.1). */
+  get text(): string {
+    return `User: ${this.call.caller.arn} is not authorized to perform: ${this.action} on resource: ${this.resource} ${this.decision.because}`;
+  }
+}
+
+export interface Authorizer {
+  /** Judges and gives a permit for exactly this action and resource, or throws {@link Denied}. */
+  authorize<Action extends string>(call: Call, action: Action, resource: ResourceRef, context?: ConditionValues): Promise<Permit<Action>>;
+  /** The same judgement as a value. */
+  decide(call: Call, action: string, resource: ResourceRef, context?: ConditionValues): Promise<Decision>;
+}

@@ -1,0 +1,66 @@
+/** Who calls: what a verified signature, or a service acting by itself, amounts to. */
+import type { AccountId, Arn, InstanceId, Region } from '../ids.ts';
+
+/** The principal behind a request (authorization-and-wire 2.9). */
+export interface Caller {
+  readonly accountId: AccountId;
+  readonly type: 'Account' | 'User' | 'AssumedRole' | 'Service';
+  /** As GetCallerIdentity and denial texts show it: a role's is its session ARN. */
+  readonly arn: Arn;
+  /** aws:PrincipalArn: a role's is the role ARN with its path. */
+  readonly principalArn: Arn;
+  /** aws:userid: account id, `AIDA…`, or `AROA…:session`. */
+  readonly userId: string;
+  /** Unique id stored in policies behind the ARN: account id, `AIDA…` or `AROA…`. */
+  readonly uniqueId: string;
+  readonly userName?: string;
+  readonly accessKeyId?: string;
+  readonly tags: Readonly<Record<string, string>>;
+  /** Present with temporary credentials. */
+  readonly session?: CallerSession;
+}
+
+export interface CallerSession {
+  readonly name: string;
+  readonly kind: 'assume-role' | 'get-session-token';
+  readonly issuedAt: Date;
+  readonly expiresAt: Date;
+  /** Session policies (Policy and PolicyArns of AssumeRole), as JSON documents. They only narrow. */
+  readonly policies: readonly string[];
+  readonly sourceIdentity?: string;
+}
+
+/**
+ * What an operation knows of the request it serves, besides the input. A service that calls another on the caller's
+ * behalf (a forward access session, authorization-and-wire 5.7) passes the same call on with `viaService` set.
+ */
+export interface Call {
+  readonly caller: Caller;
+  readonly region: Region;
+  readonly requestId: string;
+  readonly now: Date;
+  /** Absent when a service calls on the caller's behalf (5.2). */
+  readonly sourceIp?: string;
+  readonly userAgent: string;
+  readonly secureTransport: boolean;
+  /** kms:ViaService, for example `ec2.us-east-1.amazonaws.com`; also makes aws:ViaAWSService true. */
+  readonly viaService?: string;
+  /** The service as CloudTrail names it in `userIdentity.invokedBy`, for example `ebs.amazonaws.com`. */
+  readonly invokedBy?: string;
+}
+
+/** The same call, made by EC2 or EBS for the caller (ec2-encryption K-11). */
+export function viaEc2(call: Call, invokedBy = 'ec2-frontend-api.amazonaws.com'): Call {
+  const { sourceIp: _, ...rest } = call;
+  return { ...rest, viaService: `ec2.${call.region}.amazonaws.com`, invokedBy };
+}
+
+/** EC2's own principal for one instance, which opens volume data keys by grant (ec2-encryption K-8). */
+export function instanceInfrastructureArn(account: AccountId, instance: InstanceId): Arn {
+  return `arn:aws:sts::${account}:assumed-role/aws:ec2-infrastructure/${instance}` as Arn;
+}
+export function infrastructureCaller(account: AccountId, instance: InstanceId): Caller {
+  const arn = instanceInfrastructureArn(account, instance);
+  const userId = `${account}:aws:ec2-infrastructure:${instance}`;
+  return { accountId: account, type: 'Service', arn, principalArn: arn, userId, uniqueId: userId, tags: {} };
+}

@@ -1,0 +1,30 @@
+/** Every bound of Ingot in one table. Units are in the names. AWS's own limits cite the specification. */
+export const LIMITS = {
+  /** http: largest body of an ordinary call; a block of the EBS direct APIs is larger by its size. */
+  bodyBytesMax: 1024 * 1024,
+  headerBytesMax: 64 * 1024,
+  requestsInFlightMax: 512,
+  requestTimeoutMs: 120_000,
+
+  /** wire: bounds of one decoded request. */
+  inputDepthMax: 24,
+  inputMembersMax: 20_000,
+  stringLengthMax: 512 * 1024,
+
+  /** authn: clock window (authorization-and-wire 10.8) and presigned life (10.6). */
+  clockSkewMs: 5 * 60_000,
+  clockSkewQueryMs: 15 * 60_000,
+  presignedLifeSecondsMax: 604_800,
+
+  /** storage: sizes fixed by the EBS direct APIs (ec2-encryption E-1) and by Ingot's formats. */
+  blockBytes: 524_288,
+  sectorBytes: 4096,
+  segmentBlocks: 256,
+  mapPageBlocks: 256,
+  volumeGiBMax: 65_536,
+  cryptoWorkers: 2,
+  cryptoQueueBlocks: 32,
+
+  jobsRunningMax: 8,
+  auditLookupMax: 50,
+} as const;

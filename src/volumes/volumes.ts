@@ -1,0 +1,169 @@
+/**
+ * Records of volumes and snapshots, the encryption outcome of everything that makes one, and the durable jobs behind
+ * them. This file is the contract that images, instances and the services see.
+ */
+import type { Call } from '../authz/caller.ts';
+import type { Permit } from '../authz/permit.ts';
+import type { Tx } from '../db/db.ts';
+import type { AccountId, Arn, DataKeyId, InstanceId, Region, SnapshotId, VolumeId } from '../ids.ts';
+
+export interface SnapshotRecord {
+  readonly id: SnapshotId;
+  readonly ownerId: AccountId;
+  readonly region: Region;
+  /** `vol-ffffffff` for copies and direct snapshots (CS-13, E-15). */
+  readonly volumeId: string;
+  readonly volumeSizeGiB: number;
+  readonly state: 'pending' | 'completed' | 'error' | 'recoverable' | 'recovering';
+  readonly stateMessage?: string;
+  /** `""`, `N%`, `100%`. */
+  readonly progress: string;
+  readonly startTime: Date;
+  readonly completionTime?: Date;
+  readonly description: string;
+  readonly encrypted: boolean;
+  /** Present exactly if encrypted. */
+  readonly kmsKeyArn?: Arn;
+  readonly dataKeyId?: DataKeyId;
+  /** True for the AWS managed key: it can be neither shared nor used from elsewhere (SH-11, SH-26). */
+  readonly underAwsManagedKey: boolean;
+  readonly storageTier: 'standard' | 'archive';
+  readonly sharedWith: readonly AccountId[];
+  readonly public: boolean;
+}
+
+export interface VolumeAttachment {
+  readonly instanceId: InstanceId;
+  readonly device: string;
+  readonly state: 'attaching' | 'attached' | 'busy' | 'detaching' | 'detached';
+  readonly attachTime: Date;
+  readonly deleteOnTermination: boolean;
+}
+
+export interface VolumeRecord {
+  readonly id: VolumeId;
+  readonly ownerId: AccountId;
+  readonly region: Region;
+  readonly availabilityZone: string;
+  readonly sizeGiB: number;
+  readonly snapshotId?: SnapshotId;
+  readonly state: 'creating' | 'available' | 'in-use' | 'deleting' | 'deleted' | 'error';
+  readonly createTime: Date;
+  readonly volumeType: string;
+  readonly iops?: number;
+  readonly throughput?: number;
+  readonly multiAttach: boolean;
+  readonly encrypted: boolean;
+  readonly kmsKeyArn?: Arn;
+  readonly dataKeyId?: DataKeyId;
+  readonly attachments: readonly VolumeAttachment[];
+}
+
+/** What a request says about one new volume. */
+export interface VolumeRequest {
+  readonly availabilityZone: string;
+  readonly sizeGiB?: number;
+  readonly snapshotId?: SnapshotId;
+  readonly encrypted?: boolean;
+  /** As given: key id, alias, key ARN, alias ARN. */
+  readonly kmsKeyId?: string;
+  readonly volumeType?: string;
+  readonly iops?: number;
+  readonly throughput?: number;
+  readonly multiAttach?: boolean;
+}
+
+/** The answer of table 1.1 before anything is made: what the volume will be. */
+export interface EncryptionOutcome {
+  readonly encrypted: boolean;
+  /** Key identifier as it will be resolved, or the resolved ARN; absent when plain. */
+  readonly kmsKey?: string;
+  /** Resolved ARN where the key exists; a missing key fails later (CV-1). */
+  readonly kmsKeyArn?: Arn;
+  readonly source: 'none' | 'default-key' | 'given-key' | 'snapshot-key';
+}
+
+export type VolumeRefusalReason =
+  | 'snapshot-not-found'
+  | 'snapshot-not-completed'
+  | 'snapshot-archived'
+  | 'snapshot-in-use'
+  | 'snapshot-locked'
+  | 'volume-not-found'
+  | 'volume-in-use'
+  | 'volume-state'
+  | 'volume-size'
+  | 'kms-key-without-encrypted'
+  | 'encrypted-false-of-encrypted'
+  | 'attachment-not-found'
+  | 'kms-key-unusable'
+  | 'kms-key-not-symmetric';
+
+export interface Snapshots {
+  /** By id, whoever owns it; visibility is the caller's business. */
+  find(region: Region, id: string): Promise<SnapshotRecord | undefined>;
+  findMany(region: Region, ids: readonly string[]): Promise<SnapshotRecord[]>;
+  /** Everything `account` may see: own, shared with it, public. */
+  listVisible(region: Region, account: AccountId): Promise<SnapshotRecord[]>;
+  /**
+   * Copies (CopySnapshot, CopyImage): same key means shared blocks, another key a new data key and new ciphertext.
+   * Returns at once with a pending record; a job finishes or fails it (CS-6). Already decided: `outcome`.
+   */
+  startCopy(tx: Tx, call: Call, request: CopyRequest): Promise<SnapshotRecord>;
+  /** CreateSnapshot of a volume: inherits key and data key, makes no KMS call (BI-6). */
+  startSnapshot(tx: Tx, call: Call, permit: Permit, volume: VolumeId, description: string): Promise<SnapshotRecord>;
+  /** Resolves when the snapshot is completed, or is in `error`. For jobs that wait (CopyImage, CreateImage): poll, do not block. */
+  delete(tx: Tx, id: SnapshotId): Promise<void>;
+  setSharing(tx: Tx, id: SnapshotId, sharing: { sharedWith: readonly AccountId[]; public: boolean }): Promise<void>;
+  /** May `account` make a volume or copy from it: owner, shared with, public. */
+  mayUse(snapshot: SnapshotRecord, account: AccountId): boolean;
+}
+
+export interface CopyRequest {
+  readonly source: SnapshotRecord | undefined;
+  readonly sourceId: string;
+  readonly sourceRegion: Region;
+  readonly destinationRegion: Region;
+  readonly description: string;
+  readonly outcome: EncryptionOutcome;
+}
+
+export interface Volumes {
+  find(region: Region, id: string): Promise<VolumeRecord | undefined>;
+  findMany(region: Region, ids: readonly string[]): Promise<VolumeRecord[]>;
+  listOwned(region: Region, account: AccountId): Promise<VolumeRecord[]>;
+  /** Table 1.1 for one device, with defaults of the caller's account and region. Throws Refusal for ERR rows. */
+  decideEncryption(call: Call, request: Pick<VolumeRequest, 'encrypted' | 'kmsKeyId' | 'snapshotId'>): Promise<EncryptionOutcome>;
+  /**
+   * Records the volume in `creating` and enqueues the job that gets its data key from KMS as the caller (3.2) and makes
+   * it `available`; if KMS refuses, the volume vanishes (CV-2).
+   */
+  startCreate(tx: Tx, call: Call, request: VolumeRequest, outcome: EncryptionOutcome): Promise<VolumeRecord>;
+  /**
+   * The same done to the end, for a launch: resolves with the available volume, throws `Denied` or a key refusal, and
+   * then leaves no volume behind. May be repeated with the same `id`.
+   */
+  createNow(call: Call, id: VolumeId, request: VolumeRequest, outcome: EncryptionOutcome): Promise<VolumeRecord>;
+  /**
+   * Attach for a machine: grants as the caller (K-7, K-8), data key opened by the instance's infrastructure principal,
+   * volume served by NBD. Throws `Denied` or a key refusal; then nothing remains of it.
+   */
+  attach(call: Call, volume: VolumeId, to: { instanceId: InstanceId; device: string; deleteOnTermination: boolean }): Promise<{ socketPath: string }>;
+  /** Opens an attached volume again after a stop or a restart of Ingot: a new instance grant (K-9). */
+  openForInstance(call: Call, volume: VolumeId, instanceId: InstanceId): Promise<{ socketPath: string }>;
+  /** Stop of the instance: closes the volume and retires the instance's grant; the attachment stays (K-9). */
+  closeForInstance(volume: VolumeId, instanceId: InstanceId): Promise<void>;
+  /** Detach: as close, and the attachment goes. */
+  detach(volume: VolumeId, instanceId: InstanceId): Promise<void>;
+  setDeleteOnTermination(tx: Tx, volume: VolumeId, instanceId: InstanceId, value: boolean): Promise<void>;
+  /** Deletes record, overlays and grants. Refuses while attached. */
+  delete(volume: VolumeId): Promise<void>;
+}
+
+/** Encryption by default of one account and region (D-1). */
+export interface EbsDefaults {
+  get(account: AccountId, region: Region): Promise<{ encryptionByDefault: boolean; kmsKeyId?: string }>;
+  setEncryptionByDefault(tx: Tx, account: AccountId, region: Region, on: boolean): Promise<void>;
+  /** `undefined` resets to alias/aws/ebs. */
+  setDefaultKey(tx: Tx, account: AccountId, region: Region, keyArn: string | undefined): Promise<void>;
+}
