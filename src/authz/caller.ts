@@ -47,11 +47,57 @@ export interface Call {
   readonly viaService?: string;
   /** The service as CloudTrail names it in `userIdentity.invokedBy`, for example `ebs.amazonaws.com`. */
   readonly invokedBy?: string;
+  /** Where the operation leaves facts for its audit record, by {@link noteForAudit}; the front door supplies it. */
+  readonly audit?: AuditNotes;
+}
+
+/** One resource of an audit record, for example type `AWS::KMS::Key` (kms 26.4). */
+export interface AuditedResource {
+  readonly arn: string;
+  readonly accountId: AccountId;
+  readonly type: string;
+}
+
+/**
+ * What an operation knows for its audit record that its input and output do not say. The front door records every call
+ * by itself; members given here are added (`resources`, `otherAccounts`) or take the place of what it derives.
+ */
+export interface AuditFacts {
+  readonly resources?: readonly AuditedResource[];
+  /** Owners of the resources touched, besides the caller (kms 26.6). */
+  readonly otherAccounts?: readonly AccountId[];
+  /** `null` leaves the element out. */
+  readonly requestParameters?: unknown;
+  readonly responseElements?: unknown;
+  readonly additionalEventData?: unknown;
+  readonly readOnly?: boolean;
+}
+
+/** The facts of one call, gathered while it runs. */
+export class AuditNotes {
+  #facts: AuditFacts = {};
+  get facts(): AuditFacts {
+    return this.#facts;
+  }
+  add(facts: AuditFacts): void {
+    const before = this.#facts;
+    this.#facts = {
+      ...before,
+      ...facts,
+      resources: [...(before.resources ?? []), ...(facts.resources ?? [])],
+      otherAccounts: [...(before.otherAccounts ?? []), ...(facts.otherAccounts ?? [])],
+    };
+  }
+}
+
+/** Adds facts to the audit record of `call`; does nothing for a call that the front door did not make. */
+export function noteForAudit(call: Call, facts: AuditFacts): void {
+  call.audit?.add(facts);
 }
 
 /** The same call, made by EC2 or EBS for the caller (ec2-encryption K-11). */
 export function viaEc2(call: Call, invokedBy = 'ec2-frontend-api.amazonaws.com'): Call {
-  const { sourceIp: _, ...rest } = call;
+  const { sourceIp: _, audit: __, ...rest } = call;
   return { ...rest, viaService: `ec2.${call.region}.amazonaws.com`, invokedBy };
 }
 
