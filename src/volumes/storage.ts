@@ -80,7 +80,12 @@ export interface Storage {
   /** Ascending from `startIndex`, at most `max`; `next` where more follow (E-7). */
   listBlocks(root: MapRoot, startIndex: number, max: number): Promise<{ blocks: ListedBlock[]; next?: number }>;
   /** Where two maps differ; shared pages cost nothing (E-9). */
-  listChangedBlocks(first: MapRoot, second: MapRoot, startIndex: number, max: number): Promise<{ blocks: ChangedBlock[]; next?: number }>;
+  listChangedBlocks(
+    first: MapRoot,
+    second: MapRoot,
+    startIndex: number,
+    max: number,
+  ): Promise<{ blocks: ChangedBlock[]; next?: number }>;
   /** Blocks in the map and bytes they stand for. */
   mapSummary(root: MapRoot): Promise<{ blockCount: number }>;
 
@@ -90,8 +95,14 @@ export interface Storage {
    * `job` names durable progress: called again after a crash with the same name it goes on where it was.
    * `onProgress` gets a fraction from 0 to 1.
    */
-  reseal(job: string, source: SealedMap, target: OpenDataKey, onProgress: (fraction: number) => void, signal: AbortSignal): Promise<MapRoot>;
-  /** Forgets the durable progress of a reseal that ended. */
+  reseal(
+    job: string,
+    source: SealedMap,
+    target: OpenDataKey,
+    onProgress: (fraction: number) => void,
+    signal: AbortSignal,
+  ): Promise<MapRoot>;
+  /** Forgets the durable progress of a reseal or sealOverlays that ended: call it in the transaction that records the map. */
   finishReseal(tx: Tx, job: string): Promise<void>;
 
   // Volumes ------------------------------------------------------------------------------------------------------
@@ -110,11 +121,15 @@ export interface Storage {
   /**
    * Freezes the overlay of a volume for a snapshot: every write acknowledged before is in the frozen overlays, every
    * later one goes to the returned new overlay. Works attached (without stopping the guest) or not.
+   * `record` makes the new overlay durable in the volume's record (a committed transaction when it resolves); the
+   * guest's writes wait for it, so that no acknowledged write can stand in an overlay that a crash makes unknown. If
+   * it rejects, nothing is frozen. Do not call within a transaction.
    */
-  freeze(volume: VolumeId): Promise<{ newOverlay: string }>;
+  freeze(volume: VolumeId, record: (newOverlay: string) => Promise<void>): Promise<{ newOverlay: string }>;
   /**
    * Seals what the frozen overlays changed onto `base` and gives the new map, under `dataKey` (which is the volume's).
-   * Where `layers.base` is under another data key, its blocks are re-sealed as well. Resumable by `job` like reseal.
+   * Where `layers.base` is under another data key, its blocks are re-sealed as well. Resumable by `job` like reseal,
+   * and ended by `finishReseal`; a call after a crash may name the layers as they are by then.
    */
   sealOverlays(
     job: string,
@@ -126,8 +141,13 @@ export interface Storage {
   rebase(volume: VolumeId, base: SealedMap, removedOverlays: readonly string[]): Promise<void>;
 
   // Housekeeping -------------------------------------------------------------------------------------------------
-  /** Deletes pages and segments that none of `liveRoots` and no upload or job reaches. Never anything referenced. */
-  collectGarbage(liveRoots: () => Promise<readonly MapRoot[]>): Promise<{ segmentsDeleted: number; bytesFreed: number }>;
+  /**
+   * Deletes pages and segments that none of `liveRoots` and no upload or job reaches. Never anything referenced.
+   * `liveRoots` names every root in committed rows, the parents of pending uploads and sources of pending jobs included.
+   */
+  collectGarbage(
+    liveRoots: () => Promise<readonly MapRoot[]>,
+  ): Promise<{ segmentsDeleted: number; bytesFreed: number }>;
   /** Stops workers; attached volumes are flushed. */
   close(): Promise<void>;
 }
