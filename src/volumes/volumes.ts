@@ -6,6 +6,7 @@ import type { Call } from '../authz/caller.ts';
 import type { Permit } from '../authz/permit.ts';
 import type { Tx } from '../db/db.ts';
 import type { AccountId, Arn, DataKeyId, InstanceId, Region, SnapshotId, VolumeId } from '../ids.ts';
+import type { MapRoot } from './storage.ts';
 
 export interface SnapshotRecord {
   readonly id: SnapshotId;
@@ -30,6 +31,8 @@ export interface SnapshotRecord {
   readonly storageTier: 'standard' | 'archive';
   readonly sharedWith: readonly AccountId[];
   readonly public: boolean;
+  /** Public, and not hidden by block-all-sharing of its owner (SH-32). */
+  readonly publiclyUsable: boolean;
 }
 
 export interface VolumeAttachment {
@@ -81,6 +84,18 @@ export interface EncryptionOutcome {
   /** Resolved ARN where the key exists; a missing key fails later (CV-1). */
   readonly kmsKeyArn?: Arn;
   readonly source: 'none' | 'default-key' | 'given-key' | 'snapshot-key';
+  /** The key is the AWS managed one, whose snapshots cannot be shared. */
+  readonly underAwsManagedKey: boolean;
+}
+
+/** What a copy request says about encryption; `call.region` is the destination. */
+export interface CopyDecision {
+  /** Table 1.4 or table 1.5: CopyImage keeps an own key within a region, CopySnapshot never does (CI-1). */
+  readonly kind: 'snapshot' | 'image';
+  /** Absent where the source does not exist or may not be used (CS-9): decided as for a plain one. */
+  readonly source: SnapshotRecord | undefined;
+  readonly encrypted?: boolean | undefined;
+  readonly kmsKeyId?: string | undefined;
 }
 
 export type VolumeRefusalReason =
@@ -95,6 +110,7 @@ export type VolumeRefusalReason =
   | 'volume-size'
   | 'kms-key-without-encrypted'
   | 'encrypted-false-of-encrypted'
+  | 'plain-copy-of-encrypted'
   | 'attachment-not-found'
   | 'kms-key-unusable'
   | 'kms-key-not-symmetric';
@@ -105,6 +121,8 @@ export interface Snapshots {
   findMany(region: Region, ids: readonly string[]): Promise<SnapshotRecord[]>;
   /** Everything `account` may see: own, shared with it, public. */
   listVisible(region: Region, account: AccountId): Promise<SnapshotRecord[]>;
+  /** Tables 1.4 and 1.5. Throws Refusal for ERR rows. */
+  decideCopy(call: Call, decision: CopyDecision): Promise<EncryptionOutcome>;
   /**
    * Copies (CopySnapshot, CopyImage): same key means shared blocks, another key a new data key and new ciphertext.
    * Returns at once with a pending record; a job finishes or fails it (CS-6). Already decided: `outcome`.
@@ -112,7 +130,7 @@ export interface Snapshots {
   startCopy(tx: Tx, call: Call, request: CopyRequest): Promise<SnapshotRecord>;
   /** CreateSnapshot of a volume: inherits key and data key, makes no KMS call (BI-6). */
   startSnapshot(tx: Tx, call: Call, permit: Permit, volume: VolumeId, description: string): Promise<SnapshotRecord>;
-  /** Resolves when the snapshot is completed, or is in `error`. For jobs that wait (CopyImage, CreateImage): poll, do not block. */
+  /** Refuses nothing: whether an image uses it (L-8) is asked by the service. Its blocks go when nothing names them. */
   delete(tx: Tx, id: SnapshotId): Promise<void>;
   setSharing(tx: Tx, id: SnapshotId, sharing: { sharedWith: readonly AccountId[]; public: boolean }): Promise<void>;
   /** May `account` make a volume or copy from it: owner, shared with, public. */
@@ -133,7 +151,10 @@ export interface Volumes {
   findMany(region: Region, ids: readonly string[]): Promise<VolumeRecord[]>;
   listOwned(region: Region, account: AccountId): Promise<VolumeRecord[]>;
   /** Table 1.1 for one device, with defaults of the caller's account and region. Throws Refusal for ERR rows. */
-  decideEncryption(call: Call, request: Pick<VolumeRequest, 'encrypted' | 'kmsKeyId' | 'snapshotId'>): Promise<EncryptionOutcome>;
+  decideEncryption(
+    call: Call,
+    request: Pick<VolumeRequest, 'encrypted' | 'kmsKeyId' | 'snapshotId'>,
+  ): Promise<EncryptionOutcome>;
   /**
    * Records the volume in `creating` and enqueues the job that gets its data key from KMS as the caller (3.2) and makes
    * it `available`; if KMS refuses, the volume vanishes (CV-2).
@@ -148,16 +169,27 @@ export interface Volumes {
    * Attach for a machine: grants as the caller (K-7, K-8), data key opened by the instance's infrastructure principal,
    * volume served by NBD. Throws `Denied` or a key refusal; then nothing remains of it.
    */
-  attach(call: Call, volume: VolumeId, to: { instanceId: InstanceId; device: string; deleteOnTermination: boolean }): Promise<{ socketPath: string }>;
+  attach(
+    call: Call,
+    volume: VolumeId,
+    to: { instanceId: InstanceId; device: string; deleteOnTermination: boolean },
+  ): Promise<{ socketPath: string }>;
   /** Opens an attached volume again after a stop or a restart of Ingot: a new instance grant (K-9). */
   openForInstance(call: Call, volume: VolumeId, instanceId: InstanceId): Promise<{ socketPath: string }>;
+  /**
+   * Serves a volume again whose machine ran on while Ingot restarted: no new grant and no look at the key's state, as a
+   * hypervisor that holds the data key in memory (K-19).
+   */
+  reopenForInstance(volume: VolumeId, instanceId: InstanceId): Promise<{ socketPath: string }>;
   /** Stop of the instance: closes the volume and retires the instance's grant; the attachment stays (K-9). */
   closeForInstance(volume: VolumeId, instanceId: InstanceId): Promise<void>;
   /** Detach: as close, and the attachment goes. */
   detach(volume: VolumeId, instanceId: InstanceId): Promise<void>;
   setDeleteOnTermination(tx: Tx, volume: VolumeId, instanceId: InstanceId, value: boolean): Promise<void>;
-  /** Deletes record, overlays and grants. Refuses while attached. */
+  /** Marks the volume `deleting`; a job deletes overlays, grants and the record. Refuses while attached. */
   delete(volume: VolumeId): Promise<void>;
+  /** Every map that a snapshot, a volume or a job in progress still needs, for the collection of garbage. */
+  liveRoots(): Promise<readonly MapRoot[]>;
 }
 
 /** Encryption by default of one account and region (D-1). */
@@ -166,4 +198,14 @@ export interface EbsDefaults {
   setEncryptionByDefault(tx: Tx, account: AccountId, region: Region, on: boolean): Promise<void>;
   /** `undefined` resets to alias/aws/ebs. */
   setDefaultKey(tx: Tx, account: AccountId, region: Region, keyArn: string | undefined): Promise<void>;
+  snapshotBlockPublicAccess(account: AccountId, region: Region): Promise<SnapshotBlockPublicAccess>;
+  setSnapshotBlockPublicAccess(
+    tx: Tx,
+    account: AccountId,
+    region: Region,
+    state: SnapshotBlockPublicAccess,
+  ): Promise<void>;
 }
+
+/** SH-32. */
+export type SnapshotBlockPublicAccess = 'unblocked' | 'block-new-sharing' | 'block-all-sharing';

@@ -184,6 +184,12 @@ export const volumeRefusals: RefusalTable<VolumeRefusalReason> = {
     invalidParameterCombination(
       'EncryptedVolume parameter [false] is inconsistent with snapshot encryption state [true]',
     ),
+  // ERR-plaincopy of table 1.5.
+  'plain-copy-of-encrypted': ({ facts }) =>
+    ec2Error(
+      'InvalidRequest',
+      `Snapshot ${idOf(facts, 'snapshot')} is encrypted. Creating unencrypted copy from an encrypted snapshot is not supported.`,
+    ),
   'attachment-not-found': ({ facts }) =>
     ec2Error(
       'IncorrectState',
