@@ -156,7 +156,10 @@ async function benchImport(server: Server, account: Account, client: LeanClient)
   say(
     `  CopySnapshot under another key:           ${show(spread(figures.copied))} GB/s; server CPU ${show(spread(figures.copyCpu))} s/GB`,
   );
-  if (figures.openssl.length === 0) return say('  beside openssl speed: skipped, openssl is not installed');
+  if (figures.openssl.length === 0) {
+    say('  beside openssl speed: skipped, openssl is not installed');
+    return;
+  }
   say(`  openssl speed aes-256-gcm, ${cpus().length} processes:   ${show(spread(figures.openssl))} GB/s`);
   const ratios = (values: number[]) => spread(values.map((value, index) => value / figures.openssl[index]!));
   say(
@@ -214,7 +217,10 @@ async function startMoto(): Promise<{ endpoint: string; stop: () => void } | und
     () =>
       new Promise<true | undefined>((resolve) => {
         const socket = createConnection(port, '127.0.0.1');
-        socket.once('connect', () => resolve((socket.destroy(), true)));
+        socket.once('connect', () => {
+          socket.destroy();
+          resolve(true);
+        });
         socket.once('error', () => resolve(undefined));
       }),
   );
