@@ -26,7 +26,7 @@ export interface Program<Payload> {
   readonly kind: string;
   readonly start: string;
   readonly steps: Readonly<Record<string, (step: Step<Payload>) => Promise<Outcome<Payload>>>>;
-  /** Steps that throw are retried with growing pauses this many times (default 5), then `failed` runs, durably, once or more. */
+  /** A step that throws is run this many times in all (default 5), with growing pauses; then `failed` runs, durably, once or more. */
   readonly attemptsMax?: number;
   failed?(payload: Payload, cause: unknown): Promise<void>;
 }
