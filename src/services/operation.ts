@@ -15,3 +15,31 @@ export interface Service {
   /** Turns a domain refusal into this service's error; `undefined` leaves it to be an internal failure. */
   translate(error: unknown, call: Call, operation: string): Error | undefined;
 }
+
+/** The parts of an SDK command that tell its types; the command's own type is wider. */
+interface CommandTypes {
+  readonly input: object;
+  resolveMiddleware(...args: never[]): unknown;
+}
+
+/** Whatever the client may stream, the server has as bytes. */
+type AsBytes<Value> =
+  Uint8Array extends NonNullable<Value>
+    ? Uint8Array | Extract<Value, undefined>
+    : [Extract<Value, { transformToByteArray: unknown }>] extends [never]
+      ? Value
+      : Uint8Array | Extract<Value, undefined>;
+
+/** Input of an operation by its SDK command, for example `InputOf<PutSnapshotBlockCommand>`; payloads are bytes. */
+export type InputOf<Command extends CommandTypes> = {
+  readonly [Member in keyof Command['input']]: AsBytes<Command['input'][Member]>;
+};
+
+/** Output of an operation by its SDK command, without the client's `$metadata`; payloads are bytes. */
+export type OutputOf<Command extends CommandTypes> =
+  ReturnType<Command['resolveMiddleware']> extends (...args: never[]) => Promise<{ output: infer Output }>
+    ? { [Member in keyof Omit<Output, '$metadata'>]: AsBytes<Omit<Output, '$metadata'>[Member]> }
+    : never;
+
+/** A handler typed by its SDK command: `OperationOf<CopyImageCommand>`. */
+export type OperationOf<Command extends CommandTypes> = Operation<InputOf<Command>, OutputOf<Command>>;
