@@ -1,0 +1,220 @@
+/**
+ * A small real Linux that boots from a plain disk: Debian's kernel, busybox as the whole user space, SYSLINUX in a FAT
+ * partition. It is put together without root, mounts or loop devices: packages are fetched by `apt-get download` and
+ * unpacked by `dpkg-deb`, the partition is filled by mtools, and SYSLINUX writes itself into the file.
+ *
+ * What the guest does is {@link INIT}: it prints the marker, which it reads from a file on the disk's partition (not
+ * from its kernel command line), counts its boots in another file there, and says it is alive every few seconds after
+ * reading the marker anew from the disk. It powers off when the power button is pressed.
+ */
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { type CpioEntry, cpioArchive } from './cpio.ts';
+import { masterBootRecord, SECTOR } from './mbr.ts';
+
+const run = promisify(execFile);
+
+const IMAGE_BYTES = 64 * 1024 * 1024;
+const PARTITION_START = 2048;
+const PARTITION_SECTORS = IMAGE_BYTES / SECTOR - PARTITION_START;
+/** FAT16 with LBA. */
+const PARTITION_TYPE = 0x0e;
+
+const MODULES = ['virtio_pci', 'virtio_blk', 'virtio_net', 'vfat', 'nls_cp437', 'nls_ascii', 'button', 'evdev'];
+
+const INIT = `#!/bin/busybox sh
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t devtmpfs dev /dev
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+exec </dev/console >/dev/console 2>&1
+while read -r module; do insmod "/modules/$module"; done </modules/order
+tries=0
+until [ -b /dev/vda1 ] || [ $tries -ge 300 ]; do tries=$((tries + 1)); usleep 100000; done
+mount -t vfat -o rw,sync /dev/vda1 /disk || { echo "ingot-error: the root disk does not mount"; }
+echo $(($(cat /disk/boots 2>/dev/null || echo 0) + 1)) >/disk/boots.new && mv /disk/boots.new /disk/boots
+sync
+echo "ingot-marker: $(cat /disk/marker.txt)"
+echo "ingot-boots: $(cat /disk/boots)"
+leave() {
+  echo "ingot-powering-off"
+  umount /disk
+  sync
+  poweroff -f
+}
+for event in /dev/input/event*; do
+  [ -e "$event" ] && { head -c 24 "$event" >/dev/null; leave; } &
+done
+turn=0
+while :; do
+  turn=$((turn + 1))
+  echo 3 >/proc/sys/vm/drop_caches
+  disks=$(for disk in /sys/block/vd*; do printf '%s=%s ' "\${disk##*/}" "$(cat "$disk/serial")"; done)
+  echo "ingot-alive: $turn $disks$(cat /disk/marker.txt >/dev/null && echo reads)"
+  sleep 3
+done
+`;
+
+const SYSLINUX_CONFIG = `SERIAL 0 115200
+DEFAULT linux
+PROMPT 0
+TIMEOUT 0
+LABEL linux
+  LINUX vmlinuz
+  INITRD initrd.img
+  APPEND console=ttyS0,115200 quiet loglevel=3 mitigations=off panic=-1
+`;
+
+/** A reason in one sentence why this machine cannot build it, or `undefined` where it can. */
+export async function whyNoLinuxImage(): Promise<string | undefined> {
+  for (const tool of ['apt-get', 'apt-cache', 'dpkg-deb']) {
+    try {
+      await run(tool, ['--version']);
+    } catch {
+      return `${tool} is not here, so no Linux image can be built from Debian packages`;
+    }
+  }
+  if (process.arch !== 'x64') return `the image is for x86-64 and this machine is ${process.arch}`;
+  return undefined;
+}
+
+/** Builds the disk image at `path` for `marker`, a line of printable ASCII. Packages are kept in `cacheDir`. */
+export async function buildLinuxImage(path: string, marker: string, cacheDir: string): Promise<void> {
+  const root = await unpackedPackages(cacheDir);
+  const work = await mkdtemp(`${path}.`);
+  try {
+    const image = join(work, 'disk.img');
+    await fillImage(image, work, root, marker);
+    await rename(image, path);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+async function fillImage(image: string, work: string, root: string, marker: string): Promise<void> {
+  const kernel = (await readdir(join(root, 'boot'))).find((name) => name.startsWith('vmlinuz-'));
+  if (!kernel) throw new Error('the kernel package holds no kernel');
+  const release = kernel.slice('vmlinuz-'.length);
+  const bootCode = await readFile(join(root, 'usr/lib/syslinux/mbr/mbr.bin'));
+  await writeFile(join(work, 'initrd.img'), cpioArchive(await initialFiles(root, release)));
+  await writeFile(join(work, 'syslinux.cfg'), SYSLINUX_CONFIG);
+  await writeFile(join(work, 'marker.txt'), `${marker}\n`);
+
+  const disk = await open(image, 'w');
+  try {
+    await disk.truncate(IMAGE_BYTES);
+    const table = { startSector: PARTITION_START, sectorCount: PARTITION_SECTORS, type: PARTITION_TYPE };
+    await disk.write(masterBootRecord(bootCode, table), 0, SECTOR, 0);
+  } finally {
+    await disk.close();
+  }
+
+  // SYSLINUX calls mtools by name, so the unpacked ones come first.
+  const env = { ...process.env, PATH: `${join(root, 'usr/bin')}:${process.env['PATH'] ?? ''}`, MTOOLS_SKIP_CHECK: '1' };
+  const partition = `${image}@@${PARTITION_START * SECTOR}`;
+  const mtools = (tool: string, ...args: string[]) => run(join(root, 'usr/bin', tool), args, { env });
+  const geometry = ['-T', String(PARTITION_SECTORS), '-h', '255', '-s', '63', '-H', String(PARTITION_START)];
+  await mtools('mformat', '-i', partition, ...geometry, '-v', 'INGOT', '-N', '16071107', '::');
+  await mtools('mcopy', '-i', partition, join(root, 'boot', kernel), '::vmlinuz');
+  for (const name of ['initrd.img', 'syslinux.cfg', 'marker.txt']) {
+    await mtools('mcopy', '-i', partition, join(work, name), `::${name}`);
+  }
+  await run(join(root, 'usr/bin/syslinux'), ['--offset', String(PARTITION_START * SECTOR), '--install', image], {
+    env,
+  });
+}
+
+async function initialFiles(root: string, release: string): Promise<CpioEntry[]> {
+  const modules = await orderedModules(join(root, 'lib/modules', release, 'kernel'), MODULES);
+  const directories = ['bin', 'dev', 'proc', 'sys', 'disk', 'modules'];
+  return [
+    ...directories.map((path): CpioEntry => ({ kind: 'directory', path })),
+    { kind: 'character-device', path: 'dev/console', major: 5, minor: 1 },
+    { kind: 'file', path: 'bin/busybox', bytes: await readFile(join(root, 'bin/busybox')), executable: true },
+    { kind: 'file', path: 'init', bytes: Buffer.from(INIT), executable: true },
+    { kind: 'file', path: 'modules/order', bytes: Buffer.from(modules.map((it) => `${it.name}.ko\n`).join('')) },
+    ...modules.map((it): CpioEntry => ({ kind: 'file', path: `modules/${it.name}.ko`, bytes: it.bytes })),
+  ];
+}
+
+/** The modules and what they need, in an order in which each can be inserted. Built-in ones are left out. */
+async function orderedModules(
+  kernelDir: string,
+  wanted: readonly string[],
+): Promise<{ name: string; bytes: Buffer }[]> {
+  const files = new Map<string, string>();
+  for (const entry of await readdir(kernelDir, { recursive: true })) {
+    const match = /([^/]+)\.ko(\.xz|\.zst)?$/.exec(entry);
+    if (match) files.set(match[1]!.replaceAll('-', '_'), join(kernelDir, entry));
+  }
+  const ordered = new Map<string, Buffer>();
+  const add = async (name: string): Promise<void> => {
+    const file = files.get(name);
+    if (ordered.has(name) || !file) return;
+    const bytes = await readModule(file);
+    const depends = /\0depends=([^\0]*)\0/.exec(bytes.toString('latin1'))?.[1] ?? '';
+    for (const needed of depends.split(',').filter((it) => it !== '')) await add(needed.replaceAll('-', '_'));
+    ordered.set(name, bytes);
+  };
+  for (const name of wanted) await add(name);
+  return [...ordered].map(([name, bytes]) => ({ name, bytes }));
+}
+
+async function readModule(file: string): Promise<Buffer> {
+  if (file.endsWith('.ko')) return readFile(file);
+  const tool = file.endsWith('.xz') ? 'xz' : 'zstd';
+  const { stdout } = await run(tool, ['-dc', file], { encoding: 'buffer', maxBuffer: 64 * 1024 * 1024 });
+  return stdout;
+}
+
+/** Fetches and unpacks the packages once; gives the folder that looks like a root file system. */
+async function unpackedPackages(cacheDir: string): Promise<string> {
+  const kernelPackage = await kernelPackageName();
+  const root = join(cacheDir, `root-${kernelPackage}`);
+  if (await exists(join(root, 'complete'))) return root;
+  await mkdir(cacheDir, { recursive: true });
+  const staging = await mkdtemp(join(cacheDir, 'unpack-'));
+  try {
+    const packages = [kernelPackage, 'busybox-static', 'syslinux', 'syslinux-common', 'mtools'];
+    await run('apt-get', ['-q', '-o', 'APT::Sandbox::User=root', 'download', ...packages], { cwd: staging });
+    const target = join(staging, 'root');
+    await mkdir(target);
+    for (const name of await readdir(staging)) {
+      if (!name.endsWith('.deb')) continue;
+      await run('dpkg-deb', ['-x', join(staging, name), target]);
+    }
+    // Debian's newer busybox lives under /usr.
+    if (!(await exists(join(target, 'bin/busybox')))) {
+      await mkdir(join(target, 'bin'), { recursive: true });
+      await symlink('../usr/bin/busybox', join(target, 'bin/busybox'));
+    }
+    await writeFile(join(target, 'complete'), '');
+    await rm(root, { recursive: true, force: true });
+    await rename(target, root).catch(async (cause: NodeJS.ErrnoException) => {
+      // Another process finished first; its folder is as good.
+      if (cause.code !== 'ENOTEMPTY' && cause.code !== 'EEXIST') throw cause;
+    });
+  } finally {
+    await rm(staging, { recursive: true, force: true });
+  }
+  return root;
+}
+
+async function kernelPackageName(): Promise<string> {
+  for (const meta of ['linux-image-cloud-amd64', 'linux-image-amd64', 'linux-image-virtual']) {
+    const depends = await run('apt-cache', ['depends', meta]).catch(() => undefined);
+    const name = /Depends: (linux-image-[^\s<>]*\d[^\s<>]*)/.exec(depends?.stdout ?? '')?.[1];
+    if (name) return name;
+  }
+  throw new Error('apt-cache knows no kernel package: run apt-get update and try again');
+}
+
+async function exists(path: string): Promise<boolean> {
+  return readdir(path).then(
+    () => true,
+    (cause: NodeJS.ErrnoException) => cause.code === 'ENOTDIR',
+  );
+}
