@@ -128,8 +128,17 @@ export interface Snapshots {
    * Returns at once with a pending record; a job finishes or fails it (CS-6). Already decided: `outcome`.
    */
   startCopy(tx: Tx, call: Call, request: CopyRequest): Promise<SnapshotRecord>;
-  /** CreateSnapshot of a volume: inherits key and data key, makes no KMS call (BI-6). */
-  startSnapshot(tx: Tx, call: Call, permit: Permit, volume: VolumeId, description: string): Promise<SnapshotRecord>;
+  /**
+   * CreateSnapshot of a volume: inherits key and data key, makes no KMS call (BI-6). `within` joins the transaction that
+   * records the snapshot, for tags and for what refers to it. Do not call inside a transaction: a running machine's
+   * writes wait for this one. Repeated with the same `id` it gives the same snapshot.
+   */
+  startSnapshot(
+    call: Call,
+    permit: Permit,
+    request: { readonly volumeId: VolumeId; readonly description: string; readonly id?: SnapshotId },
+    within?: (tx: Tx, snapshot: SnapshotRecord) => Promise<void>,
+  ): Promise<SnapshotRecord>;
   /** Refuses nothing: whether an image uses it (L-8) is asked by the service. Its blocks go when nothing names them. */
   delete(tx: Tx, id: SnapshotId): Promise<void>;
   setSharing(tx: Tx, id: SnapshotId, sharing: { sharedWith: readonly AccountId[]; public: boolean }): Promise<void>;
