@@ -21,6 +21,10 @@ export interface GrantView {
   readonly operations: readonly string[];
   readonly encryptionContextSubset?: Readonly<Record<string, string>>;
   readonly encryptionContextEquals?: Readonly<Record<string, string>>;
+  /** For kms:RetireGrant (kms 15.12): who may retire it whatever the policies say. */
+  readonly retiringPrincipal?: string;
+  /** For kms:RetireGrant: account that made the grant; the key's owner where absent. */
+  readonly issuingAccount?: string;
 }
 
 /** The resource side of one decision. */
@@ -37,6 +41,10 @@ export interface ResourceRef {
   readonly grants?: readonly GrantView[];
   /** For grants: the encryption context of the request. */
   readonly encryptionContext?: Readonly<Record<string, string>>;
+  /** For kms:CreateGrant: the grant to be made. A caller who may only by grant must stay within it (kms 15.9). */
+  readonly proposedGrant?: Pick<GrantView, 'operations' | 'encryptionContextSubset' | 'encryptionContextEquals'>;
+  /** An AWS managed KMS key: resource control policies do not apply (authorization-and-wire 1.4). */
+  readonly awsManaged?: boolean;
 }
 
 export interface Decision {
@@ -57,7 +65,12 @@ export interface Decision {
   /** The tail of AWS's denial text, for example `because no identity-based policy allows the kms:Decrypt action` (8.2, 8.3). */
   readonly because: string;
   /** Statements that matched, with where they stand. */
-  readonly matched: readonly { readonly layer: string; readonly policy: string; readonly sid?: string; readonly effect: 'Allow' | 'Deny' }[];
+  readonly matched: readonly {
+    readonly layer: string;
+    readonly policy: string;
+    readonly sid?: string;
+    readonly effect: 'Allow' | 'Deny';
+  }[];
 }
 
 export class Denied extends Refusal<'denied'> {
@@ -82,7 +95,12 @@ export class Denied extends Refusal<'denied'> {
 
 export interface Authorizer {
   /** Judges and gives a permit for exactly this action and resource, or throws {@link Denied}. */
-  authorize<Action extends string>(call: Call, action: Action, resource: ResourceRef, context?: ConditionValues): Promise<Permit<Action>>;
+  authorize<Action extends string>(
+    call: Call,
+    action: Action,
+    resource: ResourceRef,
+    context?: ConditionValues,
+  ): Promise<Permit<Action>>;
   /** The same judgement as a value. */
   decide(call: Call, action: string, resource: ResourceRef, context?: ConditionValues): Promise<Decision>;
 }
