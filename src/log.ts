@@ -47,6 +47,6 @@ function describeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const described: Record<string, unknown> = { name: error.name, message: error.message, stack: error.stack };
   if (error.cause !== undefined) described.cause = describeError(error.cause);
-  if (error instanceof AggregateError) described['errors'] = error.errors.map(describeError);
+  if (error instanceof AggregateError) described.errors = error.errors.map(describeError);
   return described;
 }
