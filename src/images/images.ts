@@ -72,8 +72,8 @@ export interface ImageRecord {
   readonly sourceImageId?: ImageId;
   readonly sourceImageRegion?: Region;
   readonly sourceInstanceId?: InstanceId;
+  /** Launch permission for the group `all`. */
   readonly public: boolean;
-  readonly launchPermissions: readonly LaunchPermission[];
   readonly deprecateAt?: Date;
   readonly deregistrationProtection: DeregistrationProtection;
   readonly lastLaunchedAt?: Date;
@@ -190,7 +190,8 @@ export type ImageRefusalReason =
   | 'image-not-found'
   | 'image-deregistered'
   | 'image-deregistration-protected'
-  | 'image-state';
+  | 'image-state'
+  | 'image-sharing-limit';
 
 export type BlockPublicAccess = 'block-new-sharing' | 'unblocked';
 
@@ -200,6 +201,8 @@ export interface Images {
   findMany(region: Region, ids: readonly string[]): Promise<ImageRecord[]>;
   /** At most `limit` registered images that the viewer may see. */
   list(query: ImageQuery): Promise<ImageRecord[]>;
+  /** Without the owner's implicit one (SH-6). */
+  launchPermissions(id: ImageId): Promise<LaunchPermission[]>;
   /** Owner, public, or launch permission for the account, its organization or one of its units. Says nothing on state. */
   mayLaunch(image: ImageRecord, account: AccountId): Promise<boolean>;
   /** Registered images that name the snapshot. */

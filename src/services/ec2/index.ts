@@ -5,6 +5,7 @@
 import type { Service } from '../operation.ts';
 import type { Ec2Part } from './common.ts';
 import { type EncodeAuthorizationFailure, keyRefusals, translateEc2, volumeRefusals } from './errors.ts';
+import { tagRefusals } from './tag-specifications.ts';
 
 export interface Ec2ServiceDeps {
   readonly encodeAuthorizationFailure: EncodeAuthorizationFailure;
@@ -20,7 +21,13 @@ export function ec2Service({ encodeAuthorizationFailure, parts }: Ec2ServiceDeps
       operations[name] = operation;
     }
   }
-  const refusals = Object.assign({}, keyRefusals, volumeRefusals, ...parts.map((part) => part.refusals ?? {}));
+  const refusals = Object.assign(
+    {},
+    keyRefusals,
+    volumeRefusals,
+    tagRefusals,
+    ...parts.map((part) => part.refusals ?? {}),
+  );
   return {
     name: 'ec2',
     operations,

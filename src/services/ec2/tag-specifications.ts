@@ -1,9 +1,8 @@
 /** Tags as requests give them: CreateTags, DeleteTags and the TagSpecifications of everything that makes something. */
 import type { Tag as RequestTag, TagSpecification } from '@aws-sdk/client-ec2';
-import type { Tag } from '../../tags/tags.ts';
-import { ec2Error, invalidParameterValue } from './errors.ts';
+import { TAGS_PER_RESOURCE_MAX, type Tag, type TagRefusalReason } from '../../tags/tags.ts';
+import { ec2Error, invalidParameterValue, type RefusalTable } from './errors.ts';
 
-export const TAGS_PER_RESOURCE_MAX = 50;
 const KEY_LENGTH_MAX = 128;
 const VALUE_LENGTH_MAX = 256;
 
@@ -34,9 +33,10 @@ export function checkTagKey(key: string): void {
   }
 }
 
-export function tagLimitExceeded(): Error {
-  return ec2Error('TagLimitExceeded', `The maximum number of Tags for a resource has been reached.`);
-}
+const tagLimitExceeded = () =>
+  ec2Error('TagLimitExceeded', 'The maximum number of Tags for a resource has been reached.');
+
+export const tagRefusals: RefusalTable<TagRefusalReason> = { 'tag-limit': tagLimitExceeded };
 
 /** The tags of each resource type, for example `tags.get('volume')`. Throws for types the operation does not make. */
 export function tagSpecifications(
