@@ -1,0 +1,43 @@
+/** `ingot`: commands that speak to a server by the public AWS API. `serve` is the server itself; see src/main.ts. */
+import { Command } from 'commander';
+import { addAccount } from './account-add.ts';
+import { printEnvironment } from './env.ts';
+import { CliError } from './error.ts';
+
+const EXIT_FAILURE = 1;
+const EXIT_USAGE = 2;
+
+const program = new Command('ingot').description('A self-hosted home for encrypted golden machine images');
+
+// Listed here for --help; bin/ingot.js hands `serve` to the server before this program is loaded.
+program.command('serve').description('run the server').allowUnknownOption().helpOption(false);
+
+program
+  .command('env')
+  .description('print the exports that make AWS tools talk to the server: eval "$(ingot env)"')
+  .option('--data <dir>', 'data directory of the server', './.ingot')
+  .option('--account <name>', 'profile to use, as made by `ingot account add`', 'ingot')
+  .action(printEnvironment);
+
+program
+  .command('account')
+  .description('accounts of the installation')
+  .command('add')
+  .description('make an account, and a profile of that name which administers it')
+  .argument('<name>', 'name of account and profile')
+  .option('--data <dir>', 'data directory of the server', './.ingot')
+  .option('--email <address>', 'e-mail address of the account; unique in the installation')
+  .action(addAccount);
+
+program.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`${error instanceof CliError ? error.message : describe(error)}\n`);
+  process.exitCode = EXIT_FAILURE;
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}

@@ -1,0 +1,79 @@
+/** What a process was asked to do: options and environment become one frozen {@link Config}. Nothing else reads them. */
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { LIMITS } from './limits.ts';
+import { LOG_LEVELS, type LogLevel } from './log.ts';
+
+export type MachinesChoice = 'qemu' | 'none' | 'auto';
+
+export interface Config {
+  /** Absolute path of the data directory. */
+  readonly dataDir: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  /** `auto` is QEMU where it is installed, else none. */
+  readonly machines: MachinesChoice;
+  /** Access key of the management account's root user; made at first start unless given. */
+  readonly rootAccessKey?: { readonly id: string; readonly secret: string };
+  readonly logLevel: LogLevel;
+  readonly cryptoWorkers: number;
+}
+
+/** The options of `ingot serve` as they stand on the command line. */
+export interface ServeOptions {
+  readonly data: string;
+  readonly listen: string;
+  readonly machines: string;
+}
+
+export const SERVE_DEFAULTS: ServeOptions = { data: './.ingot', listen: '127.0.0.1:4599', machines: 'auto' };
+
+/** An option or variable that cannot be meant; the message says which, and what it may be. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+export function readConfig(
+  options: Partial<ServeOptions>,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): Config {
+  const { data, listen, machines } = { ...SERVE_DEFAULTS, ...options };
+  if (data === '') throw new ConfigError('--data must name a directory');
+  const rootAccessKey = readRootAccessKey(environment);
+  return Object.freeze({
+    dataDir: resolve(data),
+    listen: readAddress(listen),
+    machines: oneOf('--machines', machines, ['qemu', 'none', 'auto'] as const),
+    ...(rootAccessKey && { rootAccessKey }),
+    logLevel: oneOf('INGOT_LOG', environment.INGOT_LOG ?? 'info', LOG_LEVELS),
+    cryptoWorkers: Math.min(LIMITS.cryptoWorkers, availableParallelism()),
+  });
+}
+
+function readAddress(listen: string): Config['listen'] {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(listen);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || port > 65_535) {
+    throw new ConfigError(`--listen must be HOST:PORT, for example 127.0.0.1:4599 or [::1]:4599, not ${listen}`);
+  }
+  return { host, port };
+}
+
+function readRootAccessKey(environment: Readonly<Record<string, string | undefined>>): Config['rootAccessKey'] {
+  const { INGOT_ROOT_ACCESS_KEY_ID: id, INGOT_ROOT_SECRET_ACCESS_KEY: secret } = environment;
+  if (!id && !secret) return undefined;
+  if (!id || !secret) {
+    throw new ConfigError('INGOT_ROOT_ACCESS_KEY_ID and INGOT_ROOT_SECRET_ACCESS_KEY must be set together');
+  }
+  if (!/^\w{16,128}$/.test(id)) throw new ConfigError('INGOT_ROOT_ACCESS_KEY_ID must be 16 to 128 letters and digits');
+  if (!/^\S{16,128}$/.test(secret)) {
+    throw new ConfigError('INGOT_ROOT_SECRET_ACCESS_KEY must be 16 to 128 characters without spaces');
+  }
+  return { id, secret };
+}
+
+function oneOf<Value extends string>(name: string, value: string, values: readonly Value[]): Value {
+  const found = values.find((known) => known === value);
+  if (found === undefined) throw new ConfigError(`${name} must be one of ${values.join(', ')}, not ${value}`);
+  return found;
+}

@@ -1,0 +1,101 @@
+/**
+ * The data directory: made with mode 0700, held by one server at a time, with the root user's credentials in it.
+ *
+ * The lock is an exclusive SQLite transaction on the file `lock`: the kernel lets go of it when the process ends,
+ * however it ends, so it cannot go stale.
+ */
+import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+
+/** Another server holds the data directory. */
+export class DataDirInUseError extends Error {
+  override readonly name = 'DataDirInUseError';
+}
+
+export interface DataDirLock {
+  release(): void;
+}
+
+export async function lockDataDir(directory: string): Promise<DataDirLock> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const database = new DatabaseSync(join(directory, 'lock'), { timeout: 0 });
+  try {
+    database.exec('begin exclusive');
+  } catch (cause) {
+    database.close();
+    if (!isBusy(cause)) throw cause;
+    throw new DataDirInUseError(`Another Ingot server is using ${directory}; stop it, or choose another --data.`, {
+      cause,
+    });
+  }
+  return { release: () => database.close() };
+}
+
+const SQLITE_BUSY = 5;
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY;
+}
+
+const ROOT_PROFILE = 'ingot';
+const DEFAULT_REGION = 'us-east-1';
+
+function credentialsPath(directory: string): string {
+  return join(directory, 'credentials');
+}
+
+/** Writes the root user's profile into a new credentials file, in the AWS shared credentials format. */
+export async function writeRootCredentials(directory: string, key: { id: string; secret: string }): Promise<void> {
+  const lines = [
+    `[${ROOT_PROFILE}]`,
+    `aws_access_key_id = ${key.id}`,
+    `aws_secret_access_key = ${key.secret}`,
+    `region = ${DEFAULT_REGION}`,
+    '',
+  ];
+  await writeWhole(credentialsPath(directory), lines.join('\n'));
+}
+
+/**
+ * Puts the address into every profile, so that a client that forgets its endpoint meets this server and not AWS.
+ * Leaves a missing file missing: who removed it keeps the credentials elsewhere.
+ */
+export async function writeEndpoint(directory: string, endpoint: string): Promise<void> {
+  const path = credentialsPath(directory);
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (text === undefined) return;
+  const line = `endpoint_url = ${endpoint}`;
+  const withEndpoint = text
+    .split(/^(?=\[)/m)
+    .map((profile) => {
+      if (!profile.startsWith('[')) return profile;
+      if (/^endpoint_url\s*=.*$/m.test(profile)) return profile.replace(/^endpoint_url\s*=.*$/m, line);
+      return profile.replace(/^(\[.*\])$/m, `$1\n${line}`);
+    })
+    .join('');
+  if (withEndpoint !== text) await writeWhole(path, withEndpoint);
+}
+
+/** The file appears whole or not at all, and only its owner may read it. */
+async function writeWhole(path: string, text: string): Promise<void> {
+  const temporary = `${path}.new`;
+  const file = await open(temporary, 'w', 0o600);
+  try {
+    await file.chmod(0o600);
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+  const folder = await open(dirname(path), 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
