@@ -15,8 +15,8 @@ export interface BootImage {
 }
 
 export interface BootImageRequest {
-  /** Where the image is put, as `<kind>.img`. */
-  readonly dir: string;
+  /** Where the image is put, as `<kind>.img`; a folder in `cacheDir` unless given. */
+  readonly dir?: string;
   /** Printed by the guest on its serial console; printable ASCII, at most 200 characters. */
   readonly marker: string;
   /** The only kind to build; by default Linux where that works. */
@@ -25,34 +25,38 @@ export interface BootImageRequest {
   readonly cacheDir?: string;
 }
 
+type Place = BootImageRequest & { readonly dir: string; readonly cacheDir: string };
+
 /** Builds a bootable disk image that prints `marker`, which it holds on its disk. */
 export async function buildBootImage(request: BootImageRequest): Promise<BootImage> {
   if (!/^[\x20-\x7e]{1,200}$/.test(request.marker)) {
     throw new RangeError('a marker is 1 to 200 printable ASCII characters');
   }
-  await mkdir(request.dir, { recursive: true });
-  if (request.kind === 'boot-sector') return bootSectorImage(request);
+  const cacheDir = request.cacheDir ?? join(tmpdir(), 'ingot-image-cache');
+  const place: Place = { ...request, cacheDir, dir: request.dir ?? join(cacheDir, 'images') };
+  await mkdir(place.dir, { recursive: true });
+  if (request.kind === 'boot-sector') return bootSectorImage(place);
   const because = await whyNoLinuxImage();
   if (because === undefined) {
     try {
-      return await linuxImage(request);
+      return await linuxImage(place);
     } catch (cause) {
       if (request.kind === 'linux') throw cause;
       const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
-      return { ...(await bootSectorImage(request)), because: `the Linux image could not be built: ${reason}` };
+      return { ...(await bootSectorImage(place)), because: `the Linux image could not be built: ${reason}` };
     }
   }
   if (request.kind === 'linux') throw new Error(because);
-  return { ...(await bootSectorImage(request)), because };
+  return { ...(await bootSectorImage(place)), because };
 }
 
-async function linuxImage(request: BootImageRequest): Promise<BootImage> {
+async function linuxImage(request: Place): Promise<BootImage> {
   const path = join(request.dir, 'linux.img');
-  await buildLinuxImage(path, request.marker, request.cacheDir ?? join(tmpdir(), 'ingot-image-cache'));
+  await buildLinuxImage(path, request.marker, request.cacheDir);
   return { path, kind: 'linux', sizeBytes: (await stat(path)).size };
 }
 
-async function bootSectorImage(request: BootImageRequest): Promise<BootImage> {
+async function bootSectorImage(request: Place): Promise<BootImage> {
   const path = join(request.dir, 'boot-sector.img');
   const file = await open(path, 'w');
   try {

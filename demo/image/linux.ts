@@ -113,7 +113,7 @@ async function fillImage(image: string, work: string, root: string, marker: stri
   }
 
   // SYSLINUX calls mtools by name, so the unpacked ones come first.
-  const env = { ...process.env, PATH: `${join(root, 'usr/bin')}:${process.env['PATH'] ?? ''}`, MTOOLS_SKIP_CHECK: '1' };
+  const env = { ...process.env, PATH: `${join(root, 'usr/bin')}:${process.env.PATH ?? ''}`, MTOOLS_SKIP_CHECK: '1' };
   const partition = `${image}@@${PARTITION_START * SECTOR}`;
   const mtools = (tool: string, ...args: string[]) => run(join(root, 'usr/bin', tool), args, { env });
   const geometry = ['-T', String(PARTITION_SECTORS), '-h', '255', '-s', '63', '-H', String(PARTITION_START)];

@@ -1,0 +1,95 @@
+/** The command line of QEMU for one machine, as a pure function of what the machine shall be. */
+import type { MachineSpec, MachineVolume } from '../machine.ts';
+
+export interface QemuSetup {
+  readonly accelerator: 'kvm' | 'tcg';
+  /** Whether this QEMU has the seccomp sandbox. */
+  readonly sandbox: boolean;
+  /** UEFI firmware with its variables in memory only; absent where none is installed. */
+  readonly uefiFirmware?: string;
+}
+
+/** Seconds for which a guest's reads and writes wait for Ingot to come back before they fail. */
+export const RECONNECT_SECONDS = 3600;
+export const CONSOLE_RING_BYTES = 65_536;
+
+/** QEMU's own ids may not hold slashes: `/dev/sda1` becomes `dev-sda1`. */
+export function diskNodeName(device: string): string {
+  return `disk-${device.replace(/[^A-Za-z0-9]+/g, '-').replace(/^-|-$/g, '')}`;
+}
+
+/** The block layer's side of a disk; the same object on the command line and in `blockdev-add`. */
+export function blockNode(volume: MachineVolume) {
+  return {
+    driver: 'nbd',
+    'node-name': diskNodeName(volume.device),
+    server: { type: 'unix', path: volume.socketPath },
+    'reconnect-delay': RECONNECT_SECONDS,
+    discard: 'unmap',
+  } as const;
+}
+
+/** The guest's side of a disk; the same object on the command line and in `device_add`. */
+export function diskDevice(volume: MachineVolume, bootIndex?: number) {
+  const name = diskNodeName(volume.device);
+  return {
+    driver: 'virtio-blk-pci',
+    id: `${name}-front`,
+    drive: name,
+    serial: volume.serial,
+    ...(bootIndex === undefined ? {} : { bootindex: bootIndex }),
+  } as const;
+}
+
+/**
+ * No plaintext leaves the process: no snapshot files, the console in a ring in memory, guest memory kept out of core
+ * dumps, UEFI variables in memory. The network is cut off from the host and the world (`restrict=on`).
+ */
+export function qemuArguments(spec: MachineSpec, setup: QemuSetup, qmpSocket: string): string[] {
+  const { network } = spec;
+  const args: string[] = [];
+  const add = (...words: string[]) => args.push(...words);
+  add('-name', `guest=${spec.instanceId},debug-threads=on`);
+  add('-nodefaults', '-no-user-config', '-display', 'none');
+  add('-machine', 'pc,dump-guest-core=off');
+  if (setup.accelerator === 'kvm') add('-accel', 'kvm', '-cpu', 'host');
+  else add('-accel', 'tcg,thread=multi', '-cpu', 'max');
+  add('-smp', String(spec.vcpus), '-m', `${spec.memoryMiB}M`);
+  add('-smbios', `type=1,manufacturer=Ingot,product=Ingot,serial=${spec.instanceId}`);
+  add('-rtc', 'base=utc');
+  if (spec.bootMode === 'uefi') {
+    if (setup.uefiFirmware === undefined) throw new RangeError('no UEFI firmware was found');
+    add('-bios', setup.uefiFirmware);
+  }
+  // A guest that powers off stays, paused, until its console has been read.
+  add('-no-shutdown');
+  add('-chardev', `ringbuf,id=console,size=${CONSOLE_RING_BYTES}`, '-serial', 'chardev:console');
+  add('-chardev', `socket,id=monitor,path=${comma(qmpSocket)},server=on,wait=off`, '-mon', 'monitor,mode=control');
+  add('-device', 'virtio-rng-pci');
+  if (network) {
+    const user = `user,id=net0,restrict=on,net=${network.subnet},dhcpstart=${network.address}`;
+    const own = [2, 3].map((step) => hostInSubnet(network.subnet, step, network.address));
+    add('-netdev', `${user},host=${own[0]},dns=${own[1]}`);
+    add('-device', `virtio-net-pci,netdev=net0,mac=${network.mac},romfile=`);
+  }
+  spec.volumes.forEach((volume, index) => {
+    add('-blockdev', JSON.stringify(blockNode(volume)));
+    add('-device', JSON.stringify(diskDevice(volume, index)));
+  });
+  if (setup.sandbox) add('-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny');
+  return args;
+}
+
+/** QEMU's option strings double a comma that is part of a value. */
+function comma(value: string): string {
+  return value.replaceAll(',', ',,');
+}
+
+/** Address number `step` of a subnet; AWS keeps the first four for the router and its like. */
+function hostInSubnet(subnet: string, step: number, guest: string): string {
+  const [base] = subnet.split('/') as [string, string];
+  const number = base.split('.').reduce((sum, part) => sum * 256 + Number(part), 0) + step;
+  const address = [24, 16, 8, 0].map((shift) => (number >>> shift) & 255).join('.');
+  if (address === guest) throw new RangeError(`${guest} is reserved in ${subnet}`);
+  return address;
+}
