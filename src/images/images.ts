@@ -240,11 +240,13 @@ export interface Images {
     permit: Permit<'ec2:EnableImageDeprecation' | 'ec2:DisableImageDeprecation'>,
     deprecateAt: Date | undefined,
   ): Promise<void>;
-  setDeregistrationProtection(
+  protectFromDeregistration(
     tx: Tx,
-    permit: Permit<'ec2:EnableImageDeregistrationProtection' | 'ec2:DisableImageDeregistrationProtection'>,
-    protection: DeregistrationProtection,
+    permit: Permit<'ec2:EnableImageDeregistrationProtection'>,
+    withCooldown: boolean,
   ): Promise<void>;
+  /** Where the protection had a cool-down, deregistration stays refused for 24 hours more (L-10). */
+  endDeregistrationProtection(tx: Tx, permit: Permit<'ec2:DisableImageDeregistrationProtection'>): Promise<void>;
 
   /** Per account and region; `block-new-sharing` until it is changed (SH-30). */
   blockPublicAccess(account: AccountId, region: Region): Promise<BlockPublicAccess>;
