@@ -17,7 +17,15 @@ export interface KeySummary {
   readonly accountId: AccountId;
   readonly region: Region;
   readonly manager: 'CUSTOMER' | 'AWS';
-  readonly state: 'Creating' | 'Enabled' | 'Disabled' | 'PendingImport' | 'PendingDeletion' | 'PendingReplicaDeletion' | 'Unavailable' | 'Updating';
+  readonly state:
+    | 'Creating'
+    | 'Enabled'
+    | 'Disabled'
+    | 'PendingImport'
+    | 'PendingDeletion'
+    | 'PendingReplicaDeletion'
+    | 'Unavailable'
+    | 'Updating';
   /** True for SYMMETRIC_DEFAULT with ENCRYPT_DECRYPT: the only kind EBS accepts (V-4). */
   readonly usableByEbs: boolean;
 }
@@ -39,8 +47,18 @@ export interface KeysOnBehalf {
   ebsManagedKey(call: Call): Promise<KeySummary>;
   describeKey(call: Call, keyArn: Arn): Promise<KeySummary>;
   /** `numberOfBytes` random bytes, wrapped under the key for `context`. */
-  generateDataKeyWithoutPlaintext(call: Call, keyArn: Arn, numberOfBytes: number, context: EncryptionContext): Promise<Uint8Array>;
-  generateDataKey(call: Call, keyArn: Arn, numberOfBytes: number, context: EncryptionContext): Promise<{ wrapped: Uint8Array; plaintext: SecretKey }>;
+  generateDataKeyWithoutPlaintext(
+    call: Call,
+    keyArn: Arn,
+    numberOfBytes: number,
+    context: EncryptionContext,
+  ): Promise<Uint8Array>;
+  generateDataKey(
+    call: Call,
+    keyArn: Arn,
+    numberOfBytes: number,
+    context: EncryptionContext,
+  ): Promise<{ wrapped: Uint8Array; plaintext: SecretKey }>;
   decrypt(call: Call, keyArn: Arn, wrapped: Uint8Array, context: EncryptionContext): Promise<SecretKey>;
   /** ReEncryptFrom on the source key (the one that made `wrapped`) and ReEncryptTo on the destination. */
   reEncrypt(

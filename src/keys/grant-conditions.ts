@@ -1,0 +1,33 @@
+/** What a decision on kms:CreateGrant looks at (kms 24, authorization-and-wire 6.11). */
+import type { Call } from '../authz/caller.ts';
+import type { AccessRequest } from './access.ts';
+import type { GrantConstraints } from './records.ts';
+
+export function createGrantConditions(
+  call: Call,
+  grant: {
+    readonly granteePrincipal: string;
+    readonly retiringPrincipal?: string;
+    readonly operations: readonly string[];
+    readonly constraints: GrantConstraints;
+  },
+): AccessRequest {
+  const { encryptionContextSubset: subset, encryptionContextEquals: equals } = grant.constraints;
+  const pairs = equals ?? subset;
+  return {
+    ...(pairs ? { encryptionContext: pairs } : {}),
+    proposedGrant: { operations: grant.operations, ...grant.constraints },
+    conditions: {
+      ...forAwsResource(call),
+      'kms:GranteePrincipal': grant.granteePrincipal,
+      'kms:RetiringPrincipal': grant.retiringPrincipal,
+      'kms:GrantOperations': grant.operations,
+      'kms:GrantConstraintType': equals ? 'EncryptionContextEquals' : subset ? 'EncryptionContextSubset' : undefined,
+    },
+  };
+}
+
+/** True exactly where a service forwards the call (kms 15.17). */
+export function forAwsResource(call: Call): { 'kms:GrantIsForAWSResource': boolean } {
+  return { 'kms:GrantIsForAWSResource': call.viaService !== undefined };
+}

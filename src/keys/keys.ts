@@ -1,0 +1,100 @@
+/**
+ * KMS keys: their records and material, policies, aliases, grants and rotation, and what they seal (kms §2 to §21).
+ *
+ *     root key ──seals──▶ key material ──seals──▶ KMS ciphertext (a data key, or a caller's own bytes)
+ *
+ * Every method that acts on a key takes a `Permit` for the KMS action; the permit names the key. The KMS API and the
+ * calls that EC2 and EBS make for their callers ({@link createKeysOnBehalf}) go through the same methods.
+ */
+import type { Audit } from '../audit/audit.ts';
+import type { Authorizer } from '../authz/authorizer.ts';
+import type { PolicyPrincipals } from '../authz/policy-principals.ts';
+import type { Fields } from '../crypto/fields.ts';
+import { randomBytes } from '../crypto/random.ts';
+import type { RootKey } from '../crypto/root-key.ts';
+import type { Db } from '../db/db.ts';
+import { IntegrityError } from '../errors.ts';
+import type { AccountId, Region } from '../ids.ts';
+import type { Jobs } from '../jobs/jobs.ts';
+import { KeyAccess } from './access.ts';
+import { aliasMethods } from './aliases.ts';
+import { cryptographyMethods } from './cryptography.ts';
+import { grantMethods } from './grants.ts';
+import { findKey, type KeyName } from './identifiers.ts';
+import { lifecycleMethods } from './lifecycle.ts';
+import type { KeysOnBehalf } from './on-behalf.ts';
+import { createKeysOnBehalf } from './on-behalf-calls.ts';
+import type { KeyParts } from './parts.ts';
+import { policyMethods } from './policies.ts';
+import type { KeyRecord } from './records.ts';
+import { rotationMethods } from './rotation.ts';
+import { KeyStore } from './store.ts';
+import { tagMethods } from './tags.ts';
+
+export interface KeysDeps {
+  readonly db: Db;
+  readonly rootKey: RootKey;
+  readonly authorizer: Authorizer;
+  readonly audit: Audit;
+  readonly principals: PolicyPrincipals;
+  /** Deletion and rotation register their programs here: make the keys before `jobs.start()`. */
+  readonly jobs: Jobs;
+  readonly clock: () => Date;
+}
+
+export type Keys = ReturnType<typeof keysOf>;
+
+/**
+ * The keys of an installation, for the KMS API and for EC2 and EBS.
+ * @throws {IntegrityError} where the root key is not the one that sealed what the database holds.
+ */
+export async function createKeys(deps: KeysDeps): Promise<{ keys: Keys; onBehalf: KeysOnBehalf }> {
+  const store = new KeyStore(deps.db, deps.rootKey);
+  await checkRootKey(store, deps.rootKey);
+  const access = new KeyAccess(deps.authorizer, store);
+  const keys = keysOf({ ...deps, store, access });
+  return { keys, onBehalf: createKeysOnBehalf(keys, deps) };
+}
+
+function keysOf(parts: KeyParts) {
+  const { rotation, methods } = rotationMethods(parts);
+  return {
+    access: parts.access,
+    ...lifecycleMethods(parts, rotation),
+    ...policyMethods(parts),
+    ...cryptographyMethods(parts),
+    ...aliasMethods(parts),
+    ...grantMethods(parts),
+    ...methods,
+    ...tagMethods(parts),
+
+    /** The key behind a name, or `undefined` where there is none. Not authorized. */
+    find(name: KeyName, region: Region): Promise<KeyRecord | undefined> {
+      return findKey(parts.store, name, region);
+    },
+    /** The key behind an alias of one account. Not authorized. */
+    findByAlias(account: AccountId, region: Region, alias: string): Promise<KeyRecord | undefined> {
+      return parts.store.byAlias(account, region, alias);
+    },
+  };
+}
+
+const ROOT_CHECK_FIELDS: Fields = [['purpose', 'root-key-check']];
+
+/** A root key that opens nothing here must be noticed at start-up, not by the first Decrypt. */
+async function checkRootKey(store: KeyStore, rootKey: RootKey): Promise<void> {
+  const row = await store.read().selectFrom('keys_root_check').select('sealed').executeTakeFirst();
+  if (row) {
+    try {
+      rootKey.open(row.sealed, ROOT_CHECK_FIELDS);
+    } catch (cause) {
+      if (!(cause instanceof IntegrityError)) throw cause;
+      throw new IntegrityError('the root key beside this database', { cause });
+    }
+    return;
+  }
+  const sealed = rootKey.seal(randomBytes(16), ROOT_CHECK_FIELDS);
+  await store.write(async (tables) => {
+    await tables.insertInto('keys_root_check').values({ id: 1, sealed }).execute();
+  });
+}

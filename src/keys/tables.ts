@@ -1,0 +1,148 @@
+/** Tables of KMS keys. No other folder names them. */
+import type { Migration } from '../db/db.ts';
+
+export interface KeysTables {
+  keys_key: {
+    arn: string;
+    key_id: string;
+    account_id: string;
+    region: string;
+    manager: string;
+    spec: string;
+    usage: string;
+    origin: string;
+    multi_region: number;
+    state: string;
+    description: string;
+    created_at: number;
+    deletion_at: number | null;
+    current_material_id: string;
+    policy: string;
+    rotation_enabled: number;
+    rotation_period_days: number;
+    rotation_next_at: number | null;
+    rotation_revision: number;
+  };
+  keys_material: {
+    key_arn: string;
+    material_id: string;
+    /** 0 for the first material, then counting up. */
+    version: number;
+    rotation: string | null;
+    created_at: number;
+    sealed: Uint8Array;
+  };
+  keys_alias: {
+    account_id: string;
+    region: string;
+    name: string;
+    key_arn: string;
+    created_at: number;
+    updated_at: number;
+  };
+  keys_grant: {
+    key_arn: string;
+    grant_id: string;
+    name: string | null;
+    grantee: string;
+    retiring: string | null;
+    issuing_account: string;
+    operations: string;
+    constraints: string;
+    created_at: number;
+    /** Digest over all parameters, for grants with a name (kms 15.8). */
+    fingerprint: string | null;
+  };
+  keys_tag: { key_arn: string; tag_key: string; tag_value: string };
+  /** One sealed message that only the installation's own root key opens. */
+  keys_root_check: { id: number; sealed: Uint8Array };
+}
+
+export const keysMigrations: readonly Migration[] = [
+  {
+    id: 'keys-0001',
+    async up(schema) {
+      const db = schema.schema;
+      await db
+        .createTable('keys_key')
+        .addColumn('arn', 'text', (c) => c.primaryKey())
+        .addColumn('key_id', 'text', (c) => c.notNull())
+        .addColumn('account_id', 'text', (c) => c.notNull())
+        .addColumn('region', 'text', (c) => c.notNull())
+        .addColumn('manager', 'text', (c) => c.notNull())
+        .addColumn('spec', 'text', (c) => c.notNull())
+        .addColumn('usage', 'text', (c) => c.notNull())
+        .addColumn('origin', 'text', (c) => c.notNull())
+        .addColumn('multi_region', 'integer', (c) => c.notNull())
+        .addColumn('state', 'text', (c) => c.notNull())
+        .addColumn('description', 'text', (c) => c.notNull())
+        .addColumn('created_at', 'integer', (c) => c.notNull())
+        .addColumn('deletion_at', 'integer')
+        .addColumn('current_material_id', 'text', (c) => c.notNull())
+        .addColumn('policy', 'text', (c) => c.notNull())
+        .addColumn('rotation_enabled', 'integer', (c) => c.notNull())
+        .addColumn('rotation_period_days', 'integer', (c) => c.notNull())
+        .addColumn('rotation_next_at', 'integer')
+        .addColumn('rotation_revision', 'integer', (c) => c.notNull())
+        .execute();
+      // A multi-Region key has one id in several Regions.
+      await db.createIndex('keys_key_by_id').unique().on('keys_key').columns(['region', 'key_id']).execute();
+      await db.createIndex('keys_key_by_account').on('keys_key').columns(['account_id', 'region', 'key_id']).execute();
+
+      await db
+        .createTable('keys_material')
+        .addColumn('key_arn', 'text', (c) => c.notNull().references('keys_key.arn').onDelete('cascade'))
+        .addColumn('material_id', 'text', (c) => c.notNull())
+        .addColumn('version', 'integer', (c) => c.notNull())
+        .addColumn('rotation', 'text')
+        .addColumn('created_at', 'integer', (c) => c.notNull())
+        .addColumn('sealed', 'blob', (c) => c.notNull())
+        .addPrimaryKeyConstraint('keys_material_primary', ['key_arn', 'material_id'])
+        .execute();
+
+      await db
+        .createTable('keys_alias')
+        .addColumn('account_id', 'text', (c) => c.notNull())
+        .addColumn('region', 'text', (c) => c.notNull())
+        .addColumn('name', 'text', (c) => c.notNull())
+        .addColumn('key_arn', 'text', (c) => c.notNull().references('keys_key.arn').onDelete('cascade'))
+        .addColumn('created_at', 'integer', (c) => c.notNull())
+        .addColumn('updated_at', 'integer', (c) => c.notNull())
+        .addPrimaryKeyConstraint('keys_alias_primary', ['account_id', 'region', 'name'])
+        .execute();
+      await db.createIndex('keys_alias_by_key').on('keys_alias').column('key_arn').execute();
+
+      await db
+        .createTable('keys_grant')
+        .addColumn('key_arn', 'text', (c) => c.notNull().references('keys_key.arn').onDelete('cascade'))
+        .addColumn('grant_id', 'text', (c) => c.notNull())
+        .addColumn('name', 'text')
+        .addColumn('grantee', 'text', (c) => c.notNull())
+        .addColumn('retiring', 'text')
+        .addColumn('issuing_account', 'text', (c) => c.notNull())
+        .addColumn('operations', 'text', (c) => c.notNull())
+        .addColumn('constraints', 'text', (c) => c.notNull())
+        .addColumn('created_at', 'integer', (c) => c.notNull())
+        .addColumn('fingerprint', 'text')
+        .addPrimaryKeyConstraint('keys_grant_primary', ['key_arn', 'grant_id'])
+        .execute();
+      await db.createIndex('keys_grant_by_grantee').on('keys_grant').columns(['key_arn', 'grantee']).execute();
+      await db.createIndex('keys_grant_by_retiring').on('keys_grant').column('retiring').execute();
+      await db.createIndex('keys_grant_by_fingerprint').on('keys_grant').columns(['key_arn', 'fingerprint']).execute();
+
+      await db
+        .createTable('keys_tag')
+        .addColumn('key_arn', 'text', (c) => c.notNull().references('keys_key.arn').onDelete('cascade'))
+        .addColumn('tag_key', 'text', (c) => c.notNull())
+        .addColumn('tag_value', 'text', (c) => c.notNull())
+        .addPrimaryKeyConstraint('keys_tag_primary', ['key_arn', 'tag_key'])
+        .execute();
+
+      await db
+        .createTable('keys_root_check')
+        .addColumn('id', 'integer', (c) => c.primaryKey())
+        .addColumn('sealed', 'blob', (c) => c.notNull())
+        .execute();
+    },
+  },
+];
