@@ -1,5 +1,6 @@
 /** Joins the parts of this folder to what images, instances and the services see. */
 
+import type { RootKey } from '../crypto/root-key.ts';
 import * as attachments from './attachments.ts';
 import { type Context, KeyedLock, refuse, type VolumesDeps } from './context.ts';
 import { copySnapshotProgram, startCopy } from './copy-snapshot.ts';
@@ -7,10 +8,12 @@ import { createNow, createVolumeProgram, startCreate } from './create-volume.ts'
 import { decideCopy, decideVolume } from './decide.ts';
 import { createEbsDefaults } from './defaults.ts';
 import { deleteVolume, deleteVolumeProgram } from './delete-volume.ts';
+import { createDirectSnapshots, type DirectSnapshots } from './direct.ts';
 import { resealBaseProgram } from './reseal-base.ts';
 import { deleteSnapshot } from './snapshot-ends.ts';
 import type { MapRoot } from './storage.ts';
 import { inChunks, reading, snapshotRecords, snapshotRow, volumeRecords, volumeRow, writing } from './tables.ts';
+import { completeUploadProgram, UploadActivity, uploadTimeoutProgram } from './upload-jobs.ts';
 import { sealSnapshotProgram, startSnapshot } from './volume-snapshots.ts';
 import type { EbsDefaults, Snapshots, Volumes } from './volumes.ts';
 
@@ -20,10 +23,18 @@ export interface VolumesParts {
   readonly volumes: Volumes;
   readonly snapshots: Snapshots;
   readonly ebsDefaults: EbsDefaults;
+  readonly direct: DirectSnapshots;
+}
+
+export interface CreateVolumesDeps extends VolumesDeps {
+  /** Seals the key of block tokens. */
+  readonly rootKey: RootKey;
+  /** Changes whenever keys, grants or policies change; without it, opened data keys of direct reads live a minute. */
+  readonly authorizationEpoch?: () => number;
 }
 
 /** Registers its job programs, so call it before `jobs.start()`. */
-export function createVolumes(deps: VolumesDeps): VolumesParts {
+export function createVolumes(deps: CreateVolumesDeps): VolumesParts {
   const ctx: Context = { ...deps, progress: new Map(), volumeLock: new KeyedLock() };
   const ebsDefaults = createEbsDefaults(deps.db);
   const snapshots = snapshotsOf(ctx, ebsDefaults);
@@ -33,7 +44,17 @@ export function createVolumes(deps: VolumesDeps): VolumesParts {
   deps.jobs.register(resealBaseProgram(ctx));
   deps.jobs.register(sealSnapshotProgram(ctx));
   deps.jobs.register(copySnapshotProgram(ctx));
-  return { volumes, snapshots, ebsDefaults };
+  const activity = new UploadActivity(deps.clock);
+  deps.jobs.register(completeUploadProgram(ctx, activity));
+  deps.jobs.register(uploadTimeoutProgram(ctx, activity));
+  const direct = createDirectSnapshots({
+    ctx,
+    defaults: ebsDefaults,
+    rootKey: deps.rootKey,
+    activity,
+    authorizationEpoch: deps.authorizationEpoch ?? (() => 0),
+  });
+  return { volumes, snapshots, ebsDefaults, direct };
 }
 
 function snapshotsOf(ctx: Context, ebsDefaults: EbsDefaults): Snapshots {

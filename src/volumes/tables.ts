@@ -96,6 +96,8 @@ export interface VolumesTables {
     kms_key_id: string | null;
     snapshot_block_public_access: SnapshotBlockPublicAccess;
   };
+  /** One row: the key that authenticates block tokens and page tokens, sealed by the root key. */
+  direct_token_key: { id: 1; sealed: Uint8Array };
 }
 
 const SNAPSHOTS = `create table snapshots (
@@ -186,6 +188,7 @@ const OTHERS = [
     snapshot_block_public_access text not null,
     primary key (account_id, region)
   )`,
+  'create table direct_token_key (id integer primary key check (id = 1), sealed blob not null)',
 ];
 
 export const volumesMigrations: readonly Migration[] = [
