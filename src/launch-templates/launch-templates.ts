@@ -31,7 +31,13 @@ export interface LaunchTemplateVersionRecord {
 /** How a request names a template: by id or by name. */
 export type TemplateName = { readonly id: string } | { readonly name: string };
 
-export type LaunchTemplateRefusalReason = 'template-name-in-use' | 'template-limit' | 'template-version-limit';
+export type LaunchTemplateRefusalReason =
+  | 'template-name-in-use'
+  | 'template-not-found'
+  | 'template-version-not-found'
+  | 'template-default-version'
+  | 'template-limit'
+  | 'template-version-limit';
 
 export interface LaunchTemplates {
   find(owner: AccountId, region: Region, name: TemplateName): Promise<LaunchTemplateRecord | undefined>;
@@ -39,7 +45,6 @@ export interface LaunchTemplates {
   version(id: LaunchTemplateId, number: number): Promise<LaunchTemplateVersionRecord | undefined>;
   /** Ascending by number. */
   versions(id: LaunchTemplateId): Promise<LaunchTemplateVersionRecord[]>;
-  /** Latest and default version of every template of the account that has such. */
   create(
     tx: Tx,
     permit: Permit<'ec2:CreateLaunchTemplate'>,
