@@ -1,0 +1,162 @@
+/**
+ * The audit record of a call, made from its schemas: lowerCamel names, without secrets, keys, data and tokens
+ * (kms 26.2), and with what the operation added by `noteForAudit`.
+ */
+import type { AuditEntry } from '../audit/audit.ts';
+import type { Call } from '../authz/caller.ts';
+import type { ApiError } from '../errors.ts';
+import { lowerCamel } from '../wire/json.ts';
+import type { OperationModel } from '../wire/model.ts';
+import type { Shape } from '../wire/shapes.ts';
+
+/** What became of a call. */
+export interface Outcome {
+  readonly service: string;
+  /** As the request names it; it need not exist. */
+  readonly operationName: string;
+  readonly operation: OperationModel | undefined;
+  /** Absent when the request was refused before it was decoded. */
+  readonly input?: unknown;
+  readonly output?: unknown;
+  readonly error?: ApiError;
+}
+
+const READ_PREFIX = /^(?:Describe|Get|List|Lookup|Search|Simulate|Head|BatchGet|Export|Validate|Decode)/;
+
+/** Operations that change nothing although their names do not say so (kms 26.4); the others follow the prefix. */
+const READ_ONLY: Readonly<Record<string, ReadonlySet<string>>> = {
+  kms: new Set([
+    'Encrypt',
+    'Decrypt',
+    'ReEncrypt',
+    'GenerateDataKey',
+    'GenerateDataKeyWithoutPlaintext',
+    'GenerateDataKeyPair',
+    'GenerateDataKeyPairWithoutPlaintext',
+    'GenerateRandom',
+    'GenerateMac',
+    'VerifyMac',
+    'Sign',
+    'Verify',
+    'DeriveSharedSecret',
+  ]),
+  sts: new Set(['AssumeRole', 'AssumeRoleWithSAML', 'AssumeRoleWithWebIdentity', 'AssumeRoot']),
+};
+
+/** Members that hold secrets, data or tokens without their schema saying so. */
+const LEFT_OUT = new Set([
+  'plaintext',
+  'ciphertextBlob',
+  'grantToken',
+  'grantTokens',
+  'sessionToken',
+  'secretAccessKey',
+  'tokenCode',
+  'importToken',
+  'keyMaterial',
+  'privateKey',
+  'password',
+  'passwordData',
+  'userData',
+  'webIdentityToken',
+  'sAMLAssertion',
+  'samlAssertion',
+  'blockToken',
+]);
+
+export function isReadOnly(service: string, operationName: string): boolean {
+  return READ_PREFIX.test(operationName) || (READ_ONLY[service]?.has(operationName) ?? false);
+}
+
+export function auditEntry(call: Call, outcome: Outcome): AuditEntry {
+  const { service, operationName, operation, input, output, error } = outcome;
+  const facts = call.audit?.facts ?? {};
+  const readOnly = facts.readOnly ?? isReadOnly(service, operationName);
+  const entry: { -readonly [Member in keyof AuditEntry]: AuditEntry[Member] } = {
+    call,
+    eventSource: `${service}.amazonaws.com`,
+    eventName: operationName,
+    readOnly,
+  };
+  entry.requestParameters =
+    facts.requestParameters === undefined ? elements(operation?.input, input) : facts.requestParameters;
+  if (error) {
+    entry.error = { code: error.code, message: error.message };
+  } else {
+    const derived = readOnly ? undefined : elements(operation?.output, output);
+    entry.responseElements = facts.responseElements === undefined ? derived : facts.responseElements;
+    // A refused call is in the caller's own trail only (kms 26.6).
+    const others = new Set(facts.otherAccounts);
+    others.delete(call.caller.accountId);
+    if (others.size > 0) entry.otherAccounts = [...others];
+  }
+  if (facts.additionalEventData !== undefined) entry.additionalEventData = facts.additionalEventData;
+  if (facts.resources && facts.resources.length > 0) entry.resources = facts.resources;
+  return entry;
+}
+
+/** `undefined` where there is nothing to tell, which the trail shows as null. */
+function elements(shape: Shape | undefined, value: unknown): unknown {
+  if (!shape || typeof value !== 'object' || value === null) return undefined;
+  const told = tellerFor(shape)(value) as object;
+  return Object.keys(told).length === 0 ? undefined : told;
+}
+
+type Teller = (value: unknown) => unknown;
+
+const structTellers = new WeakMap<Shape, Teller>();
+
+const dateText = new Intl.DateTimeFormat('en-US', { dateStyle: 'medium', timeStyle: 'medium', timeZone: 'UTC' });
+
+/** For example `Nov 2, 2021, 11:25:25 PM` (kms 26.3). */
+function tellDate(value: unknown): unknown {
+  return value instanceof Date ? dateText.format(value).replaceAll('\u202f', ' ') : value;
+}
+
+function tellerFor(shape: Shape): Teller {
+  switch (shape.kind) {
+    case 'struct': {
+      let teller = structTellers.get(shape);
+      if (!teller) {
+        teller = structTeller(shape);
+        structTellers.set(shape, teller);
+      }
+      return teller;
+    }
+    case 'list':
+      return (value) => {
+        const item = tellerFor(shape.item.shape);
+        return Array.isArray(value) ? value.map(item) : undefined;
+      };
+    case 'map':
+      return (value) => {
+        const item = tellerFor(shape.value.shape);
+        return Object.fromEntries(Object.entries(value as object).map(([key, each]) => [key, item(each)]));
+      };
+    case 'timestamp':
+      return tellDate;
+    case 'string':
+    case 'number':
+    case 'boolean':
+      return (value) => value;
+    case 'blob':
+      return () => undefined;
+  }
+}
+
+function structTeller(shape: Extract<Shape, { kind: 'struct' }>): Teller {
+  let plan: readonly { name: string; told: string; tell: Teller }[] | undefined;
+  return (value) => {
+    plan ??= shape.members
+      .map((member) => ({ member, told: lowerCamel(member.name) }))
+      .filter(({ member, told }) => !member.traits.sensitive && member.shape.kind !== 'blob' && !LEFT_OUT.has(told))
+      .map(({ member, told }) => ({ name: member.name, told, tell: tellerFor(member.shape) }));
+    const source = value as Readonly<Record<string, unknown>>;
+    const struct: Record<string, unknown> = {};
+    for (const { name, told, tell } of plan) {
+      const item = source[name];
+      if (item !== undefined && item !== null) struct[told] = tell(item);
+    }
+    return struct;
+  };
+}

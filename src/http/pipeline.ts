@@ -1,0 +1,161 @@
+/**
+ * One request, one straight line: claim, authenticate, decode, the operation, encode, audit.
+ *
+ * Authentication comes before decoding, so that strangers do not reach our parsers. The answer is given when the audit
+ * record of the call is durable. Whatever goes wrong leaves as an error of the request's dialect; what was not meant
+ * for the caller stays in the log, under the request id that the caller sees.
+ */
+import type { Logger } from 'pino';
+import type { Audit } from '../audit/audit.ts';
+import type { Authenticator, Dialect, SignedRequest } from '../authn/authenticate.ts';
+import { AuditNotes, type Call, type Caller } from '../authz/caller.ts';
+import { ApiError, IntegrityError } from '../errors.ts';
+import { newUuid, type Region } from '../ids.ts';
+import type { Operation, Service } from '../services/operation.ts';
+import type { WireRequest, WireResponse } from '../wire/message.ts';
+import type { OperationModel, ProtocolName } from '../wire/model.ts';
+import type { Claim, Wire } from '../wire/wire.ts';
+import { auditEntry, type Outcome } from './audit-entry.ts';
+
+/** A request as it came, whole. */
+export interface ReceivedRequest extends WireRequest, SignedRequest {
+  readonly sourceIp: string;
+  readonly secureTransport: boolean;
+}
+
+export interface PipelineDeps {
+  readonly wire: Wire;
+  readonly services: readonly Service[];
+  readonly authenticator: Authenticator;
+  readonly audit: Audit;
+  readonly log: Logger;
+  readonly clock: () => Date;
+}
+
+export type Pipeline = (request: ReceivedRequest, requestId?: string) => Promise<WireResponse>;
+
+const DIALECTS: Readonly<Record<ProtocolName, Dialect>> = {
+  ec2Query: 'ec2',
+  awsQuery: 'query',
+  awsJson1_1: 'json',
+  restJson1: 'rest',
+};
+
+export function internalFailure(cause?: unknown): ApiError {
+  return new ApiError('InternalFailure', 'The request processing has failed because of an unknown error.', {
+    status: 500,
+    cause,
+  });
+}
+
+/** Throws at once when a service has an operation without a schema. */
+export function createPipeline({ wire, services, authenticator, audit, log, clock }: PipelineDeps): Pipeline {
+  wire.checkTables(services);
+  const byName = new Map(services.map((service) => [service.name, service]));
+
+  return async function serve(request, requestId = newUuid()) {
+    const claim = wire.claim(request);
+    if (!claim) return wire.encodeUnclaimed(request, unclaimed(request), requestId);
+    const { name, entry } = claim.service;
+
+    const { rawBody = false } = claim.operation ?? {};
+    const purpose = { dialect: DIALECTS[entry.protocol], service: name, global: entry.global ?? false, rawBody };
+    const authentication = await authenticator.authenticate(request, purpose);
+    const { caller, region } = authentication;
+    if (!authentication.ok && !(caller && region)) return claim.encodeError(authentication.error, requestId);
+    const call = newCall(request, requestId, clock(), caller as Caller, region as Region);
+
+    const attempt = authentication.ok
+      ? await run(claim, call, byName.get(name))
+      : { ...named(claim), error: authentication.error };
+    const response = encode(claim, call, attempt);
+    await audit.record(auditEntry(call, attempt));
+    return response;
+  };
+
+  /** Decodes, runs and encodes; an outcome with an error where any of it fails. */
+  async function run(claim: Claim, call: Call, service: Service | undefined): Promise<Attempt> {
+    let attempt: Attempt = named(claim);
+    try {
+      const { model, handler } = find(claim, service);
+      const input = claim.decode(model);
+      attempt = { ...attempt, input };
+      const output = await handler(call, input as never);
+      const response = claim.encode(model, output, call.requestId);
+      return { ...attempt, output, response };
+    } catch (error) {
+      return { ...attempt, error: toApiError(error, call, attempt, service) };
+    }
+  }
+
+  function encode(claim: Claim, call: Call, attempt: Attempt): WireResponse {
+    return attempt.response ?? claim.encodeError(attempt.error ?? internalFailure(), call.requestId);
+  }
+
+  function toApiError(error: unknown, call: Call, attempt: Attempt, service: Service | undefined): ApiError {
+    if (error instanceof ApiError) return error;
+    const where = { requestId: call.requestId, service: attempt.service, operation: attempt.operationName };
+    if (error instanceof IntegrityError) {
+      log.fatal({ ...where, what: error.what, err: error }, 'stored bytes are not what was written');
+      return internalFailure(error);
+    }
+    let translated: unknown;
+    try {
+      translated = service?.translate(error, call, attempt.operationName);
+    } catch (cause) {
+      log.error({ ...where, err: cause }, 'the translation of an error failed');
+    }
+    if (translated instanceof ApiError) return translated;
+    log.error({ ...where, err: error }, 'a request failed inside');
+    return internalFailure(error);
+  }
+}
+
+interface Attempt extends Outcome {
+  readonly response?: WireResponse;
+}
+
+/** Longest operation name that is recorded; a stranger may send any. */
+const NAME_LENGTH_MAX = 128;
+
+function named({ service, operation, operationName }: Claim): Attempt {
+  return {
+    service: service.name,
+    operation,
+    operationName: operation?.name ?? operationName?.slice(0, NAME_LENGTH_MAX) ?? 'Unknown',
+  };
+}
+
+/** The operation and who does it; an operation that Ingot has not is refused by name. */
+function find(
+  claim: Claim,
+  service: Service | undefined,
+): { readonly model: OperationModel; readonly handler: Operation<never, unknown> } {
+  const model = claim.operation;
+  if (!model) throw claim.unknownOperation();
+  const operations = service?.operations ?? {};
+  const handler = Object.hasOwn(operations, model.name) ? operations[model.name] : undefined;
+  if (!handler) throw claim.unsupportedOperation(model);
+  return { model, handler };
+}
+
+function newCall(request: ReceivedRequest, requestId: string, now: Date, caller: Caller, region: Region): Call {
+  return {
+    caller,
+    region,
+    requestId,
+    now,
+    sourceIp: request.sourceIp,
+    userAgent: request.headers['user-agent'] ?? '',
+    secureTransport: request.secureTransport,
+    audit: new AuditNotes(),
+  };
+}
+
+/** Nothing in the request says which of our services it is for. */
+function unclaimed(request: ReceivedRequest): ApiError {
+  const signed = request.headers.authorization !== undefined || request.query.includes('X-Amz-');
+  return signed
+    ? new ApiError('UnknownOperationException', 'The request is for no service that Ingot provides.')
+    : new ApiError('MissingAuthenticationToken', 'Request is missing Authentication Token', { status: 403 });
+}
