@@ -1,0 +1,69 @@
+/**
+ * Who there is and what they may do: accounts and their organization, users, groups, roles, instance profiles,
+ * policies, access keys and sessions. It promises that secrets are sealed, that deleted principals lose access at
+ * once, and that what a stored policy names is a principal, not a name. How policies are judged is left to `authz/`.
+ */
+import type { CredentialStore } from '../authn/credentials.ts';
+import type { Authorizer } from '../authz/authorizer.ts';
+import type { PolicyPrincipals } from '../authz/policy-principals.ts';
+import type { RootKey } from '../crypto/root-key.ts';
+import type { Db } from '../db/db.ts';
+import { type AccessKeys, createAccessKeys } from './access-keys.ts';
+import { createAuthorizer } from './authorizer.ts';
+import { type BootstrapOptions, type BootstrapResult, bootstrap } from './bootstrap.ts';
+import { createCredentialStore } from './credentials.ts';
+import { createInstanceProfiles, type InstanceProfiles } from './instance-profiles.ts';
+import { createOrganizations, type Organizations } from './organization.ts';
+import { createPolicies, type Policies } from './policies.ts';
+import { createPolicyPrincipals } from './principals.ts';
+import { createRoles, type Roles } from './roles.ts';
+import { createSessions, type Sessions } from './sessions.ts';
+import { createStore } from './store.ts';
+import { createGroups, createUsers, type Groups, type Users } from './users.ts';
+
+export { identityMigrations } from './tables.ts';
+
+export interface IdentityDeps {
+  readonly db: Db;
+  readonly rootKey: RootKey;
+  readonly clock: () => Date;
+}
+
+export interface Identity {
+  readonly organizations: Organizations;
+  readonly users: Users;
+  readonly groups: Groups;
+  readonly roles: Roles;
+  readonly instanceProfiles: InstanceProfiles;
+  readonly policies: Policies;
+  readonly accessKeys: AccessKeys;
+  readonly sessions: Sessions;
+  readonly principals: PolicyPrincipals;
+  readonly authorizer: Authorizer;
+  readonly credentials: CredentialStore;
+  /** Founds the installation on the first start; on later ones it only tells the management account. */
+  bootstrap(options?: BootstrapOptions): Promise<BootstrapResult>;
+}
+
+export function createIdentity({ db, rootKey, clock }: IdentityDeps): Identity {
+  const store = createStore(db, clock, rootKey);
+  const principals = createPolicyPrincipals(store);
+  const roles = createRoles(store, principals);
+  const organizations = createOrganizations(store, roles);
+  const policies = createPolicies(store);
+  const accessKeys = createAccessKeys(store);
+  return {
+    organizations,
+    users: createUsers(store),
+    groups: createGroups(store),
+    roles,
+    instanceProfiles: createInstanceProfiles(store),
+    policies,
+    accessKeys,
+    sessions: createSessions(store),
+    principals,
+    authorizer: createAuthorizer(store, organizations, policies),
+    credentials: createCredentialStore(store, policies),
+    bootstrap: (options = {}) => bootstrap(store, organizations, accessKeys, options),
+  };
+}

@@ -1,0 +1,522 @@
+/**
+ * The one organization of an installation: management account, root, organizational units, member accounts, and the
+ * control policies attached to them (authorization-and-wire 1.3, 1.4).
+ */
+
+import { type Permit, systemPermit } from '../authz/permit.ts';
+import { checkPolicy } from '../authz/policy.ts';
+import type { Tx } from '../db/db.ts';
+import { type AccountId, type Arn, formatArn, rootArn } from '../ids.ts';
+import { FULL_AWS_ACCESS } from './managed-policies.ts';
+import { refuse } from './refusals.ts';
+import type { createRoles } from './roles.ts';
+import type { Store, Tables } from './store.ts';
+import { lowerId, newAccountId } from './unique-ids.ts';
+
+export interface Account {
+  readonly id: AccountId;
+  readonly arn: Arn;
+  readonly name: string;
+  readonly email: string;
+  readonly alias?: string;
+  readonly parentId: string;
+  readonly joinedAt: Date;
+}
+export interface Organization {
+  readonly id: string;
+  readonly arn: Arn;
+  readonly rootId: string;
+  readonly managementAccount: AccountId;
+  readonly createdAt: Date;
+}
+export interface Unit {
+  readonly id: string;
+  readonly arn: Arn;
+  readonly parentId: string;
+  readonly name: string;
+}
+export type ControlPolicyType = 'SERVICE_CONTROL_POLICY' | 'RESOURCE_CONTROL_POLICY';
+export interface ControlPolicy {
+  readonly id: string;
+  readonly arn: Arn;
+  readonly type: ControlPolicyType;
+  readonly name: string;
+  readonly description: string;
+  readonly document: string;
+  readonly awsManaged: boolean;
+}
+export interface AccountRequest {
+  readonly id: string;
+  readonly accountId: AccountId;
+  readonly accountName: string;
+  readonly requestedAt: Date;
+}
+
+export const ACCESS_ROLE = 'OrganizationAccountAccessRole';
+const ACCOUNTS_MAX = 10_000;
+const POLICIES_PER_TARGET_MAX = 5;
+
+export type Organizations = ReturnType<typeof createOrganizations>;
+
+export function createOrganizations(store: Store, roles: ReturnType<typeof createRoles>) {
+  /** Absent only before the first start has finished. */
+  async function get(tables: Tables = store.read()): Promise<Organization> {
+    const row = (await tables.selectFrom('identity_organization').selectAll().execute())[0];
+    if (!row) throw new Error('the installation has no organization yet: bootstrap() has not run');
+    return {
+      id: row.id,
+      arn: arnIn(row.management_account, `organization/${row.id}`),
+      rootId: row.root_id,
+      managementAccount: row.management_account as AccountId,
+      createdAt: new Date(row.created_at),
+    };
+  }
+
+  function accountOf(organization: Organization, row: AccountRow): Account {
+    return {
+      id: row.id as AccountId,
+      arn: arnIn(organization.managementAccount, `account/${organization.id}/${row.id}`),
+      name: row.name,
+      email: row.email,
+      ...(row.alias === null ? {} : { alias: row.alias }),
+      parentId: row.parent_id,
+      joinedAt: new Date(row.joined_at),
+    };
+  }
+
+  async function account(id: string): Promise<Account | undefined> {
+    const rows = await store.read().selectFrom('identity_account').selectAll().where('id', '=', id).execute();
+    return rows[0] && accountOf(await get(), rows[0]);
+  }
+
+  async function accounts(parentId?: string): Promise<Account[]> {
+    const organization = await get();
+    let query = store.read().selectFrom('identity_account').selectAll().orderBy('joined_at').orderBy('id');
+    if (parentId !== undefined) query = query.where('parent_id', '=', parentId);
+    return (await query.execute()).map((row) => accountOf(organization, row));
+  }
+
+  async function units(parentId?: string): Promise<Unit[]> {
+    const organization = await get();
+    let query = store.read().selectFrom('identity_unit').selectAll().orderBy('id');
+    if (parentId !== undefined) query = query.where('parent_id', '=', parentId);
+    return (await query.execute()).map((row) => unitOf(organization, row));
+  }
+
+  function unitOf(organization: Organization, row: { id: string; parent_id: string; name: string }): Unit {
+    const arn = arnIn(organization.managementAccount, `ou/${organization.id}/${row.id}`);
+    return { id: row.id, arn, parentId: row.parent_id, name: row.name };
+  }
+
+  async function insertAccount(tables: Tables, id: AccountId, name: string, email: string, parent: string) {
+    const taken = await tables.selectFrom('identity_account').select('id').where('email', '=', email).execute();
+    if (taken.length > 0) throw refuse('account-email-taken', { email });
+    const joinedAt = store.clock().getTime();
+    await tables
+      .insertInto('identity_account')
+      .values({ id, name, email, alias: null, parent_id: parent, joined_at: joinedAt })
+      .execute();
+  }
+
+  async function freshAccountId(tables: Tables): Promise<AccountId> {
+    for (;;) {
+      const id = newAccountId();
+      const taken = await tables.selectFrom('identity_account').select('id').where('id', '=', id).execute();
+      if (taken.length === 0) return id;
+    }
+  }
+
+  /** The management account, the organization and its root, for a database that has none. */
+  async function found(full: Tx, name: string, email: string): Promise<Organization> {
+    const tables = store.within(full);
+    const id = await freshAccountId(tables);
+    const rootId = `r-${lowerId(4)}`;
+    await insertAccount(tables, id, name, email, rootId);
+    const createdAt = store.clock().getTime();
+    await tables
+      .insertInto('identity_organization')
+      .values({ id: `o-${lowerId(10)}`, root_id: rootId, management_account: id, created_at: createdAt })
+      .execute();
+    await attachFullAccess(tables, rootId);
+    await attachFullAccess(tables, id);
+    return get(tables);
+  }
+
+  /** Makes a member account with its access role, which trusts the management account. */
+  async function createAccount(
+    _permit: Permit<'organizations:CreateAccount'>,
+    wanted: { name: string; email: string; roleName?: string },
+  ): Promise<AccountRequest> {
+    return store.write(async (tables, full) => {
+      const organization = await get(tables);
+      const count = await tables
+        .selectFrom('identity_account')
+        .select((e) => e.fn.countAll<number>().as('n'))
+        .execute();
+      if ((count[0]?.n ?? 0) >= ACCOUNTS_MAX) throw refuse('limit-exceeded', { what: 'accounts', limit: ACCOUNTS_MAX });
+      const id = await freshAccountId(tables);
+      await insertAccount(tables, id, wanted.name, wanted.email, organization.rootId);
+      await attachFullAccess(tables, id);
+      const roleName = wanted.roleName ?? ACCESS_ROLE;
+      const roleArn = `arn:aws:iam::${id}:role/${roleName}`;
+      const why = 'a new account is entered from the management account';
+      await roles.createIn(full, systemPermit('iam:CreateRole', roleArn, why), {
+        trustPolicy: trustOf(rootArn(organization.managementAccount)),
+        description: '',
+        maxSessionSeconds: 3600,
+        tags: {},
+      });
+      await roles.attachIn(full, systemPermit('iam:AttachRolePolicy', roleArn, why), ADMINISTRATOR);
+      const request = { id: `car-${lowerId(32)}`, account_id: id, name: wanted.name };
+      const requestedAt = store.clock();
+      await tables
+        .insertInto('identity_account_request')
+        .values({ ...request, requested_at: requestedAt.getTime() })
+        .execute();
+      return { id: request.id, accountId: id, accountName: wanted.name, requestedAt };
+    });
+  }
+
+  async function accountRequest(id: string): Promise<AccountRequest | undefined> {
+    const rows = await store.read().selectFrom('identity_account_request').selectAll().where('id', '=', id).execute();
+    const row = rows[0];
+    if (!row) return undefined;
+    const accountId = row.account_id as AccountId;
+    return { id: row.id, accountId, accountName: row.name, requestedAt: new Date(row.requested_at) };
+  }
+
+  /** Root or unit ids from the organization's root down to the account's parent. */
+  async function pathTo(parentId: string, tables: Tables = store.read()): Promise<string[]> {
+    const path: string[] = [];
+    let at: string | undefined = parentId;
+    while (at !== undefined && path.length < 16) {
+      path.unshift(at);
+      if (at.startsWith('r-')) break;
+      const rows: { parent_id: string }[] = await tables
+        .selectFrom('identity_unit')
+        .select('parent_id')
+        .where('id', '=', at)
+        .execute();
+      at = rows[0]?.parent_id;
+    }
+    return path;
+  }
+
+  async function parentExists(tables: Tables, id: string): Promise<boolean> {
+    if (id === (await get(tables)).rootId) return true;
+    return (await tables.selectFrom('identity_unit').select('id').where('id', '=', id).execute()).length > 0;
+  }
+
+  async function moveAccount(
+    _permit: Permit<'organizations:MoveAccount'>,
+    move: { accountId: string; from: string; to: string },
+  ): Promise<void> {
+    await store.write(async (tables) => {
+      const rows = await tables.selectFrom('identity_account').selectAll().where('id', '=', move.accountId).execute();
+      if (!rows[0]) throw refuse('account-not-found', { account: move.accountId });
+      if (rows[0].parent_id !== move.from) throw refuse('source-parent-wrong', { parent: move.from });
+      if (!(await parentExists(tables, move.to))) throw refuse('parent-not-found', { parent: move.to });
+      await tables
+        .updateTable('identity_account')
+        .set({ parent_id: move.to })
+        .where('id', '=', move.accountId)
+        .execute();
+    });
+  }
+
+  async function createUnit(
+    _permit: Permit<'organizations:CreateOrganizationalUnit'>,
+    wanted: { parentId: string; name: string },
+  ): Promise<Unit> {
+    return store.write(async (tables) => {
+      const organization = await get(tables);
+      if (!(await parentExists(tables, wanted.parentId))) throw refuse('parent-not-found', { parent: wanted.parentId });
+      const taken = await tables
+        .selectFrom('identity_unit')
+        .select('id')
+        .where('parent_id', '=', wanted.parentId)
+        .where('name', '=', wanted.name)
+        .execute();
+      if (taken.length > 0) throw refuse('unit-name-taken', { name: wanted.name });
+      const id = `ou-${organization.rootId.slice(2)}-${lowerId(8)}`;
+      const row = { id, parent_id: wanted.parentId, name: wanted.name };
+      await tables.insertInto('identity_unit').values(row).execute();
+      await attachFullAccess(tables, id);
+      return unitOf(organization, row);
+    });
+  }
+
+  async function deleteUnit(_permit: Permit<'organizations:DeleteOrganizationalUnit'>, id: string): Promise<void> {
+    await store.write(async (tables) => {
+      if (!(await tables.selectFrom('identity_unit').select('id').where('id', '=', id).execute())[0]) {
+        throw refuse('unit-not-found', { unit: id });
+      }
+      const accountsIn = await tables.selectFrom('identity_account').select('id').where('parent_id', '=', id).execute();
+      const unitsIn = await tables.selectFrom('identity_unit').select('id').where('parent_id', '=', id).execute();
+      if (accountsIn.length + unitsIn.length > 0) throw refuse('unit-not-empty', { unit: id });
+      await tables.deleteFrom('identity_control_attachment').where('target_id', '=', id).execute();
+      await tables.deleteFrom('identity_unit').where('id', '=', id).execute();
+    });
+  }
+
+  async function setAlias(
+    permit: Permit<'iam:CreateAccountAlias' | 'iam:DeleteAccountAlias'>,
+    accountId: AccountId,
+    alias: string,
+  ): Promise<void> {
+    await store.write(async (tables) => {
+      const holder = await tables.selectFrom('identity_account').select('id').where('alias', '=', alias).execute();
+      if (permit.action === 'iam:DeleteAccountAlias') {
+        if (holder[0]?.id !== accountId) throw refuse('no-such-entity', { type: 'account alias', name: alias });
+      } else if (holder[0]) throw refuse('entity-exists', { type: 'account alias', name: alias });
+      await tables
+        .updateTable('identity_account')
+        .set({ alias: permit.action === 'iam:DeleteAccountAlias' ? null : alias })
+        .where('id', '=', accountId)
+        .execute();
+    });
+  }
+
+  return {
+    get,
+    account,
+    accounts,
+    units,
+    found,
+    createAccount,
+    accountRequest,
+    pathTo,
+    moveAccount,
+    createUnit,
+    deleteUnit,
+    setAlias,
+    ...controlPolicies(store, get),
+  };
+}
+
+interface AccountRow {
+  readonly id: string;
+  readonly name: string;
+  readonly email: string;
+  readonly alias: string | null;
+  readonly parent_id: string;
+  readonly joined_at: number;
+}
+
+const ADMINISTRATOR = 'arn:aws:iam::aws:policy/AdministratorAccess' as Arn;
+
+function arnIn(managementAccount: string, resource: string): Arn {
+  return formatArn({ service: 'organizations', region: '', account: managementAccount, resource });
+}
+
+function trustOf(principal: Arn): string {
+  return JSON.stringify({
+    Version: '2012-10-17',
+    Statement: [{ Effect: 'Allow', Principal: { AWS: principal }, Action: 'sts:AssumeRole' }],
+  });
+}
+
+async function attachFullAccess(tables: Tables, target: string): Promise<void> {
+  await tables
+    .insertInto('identity_control_attachment')
+    .values({ policy_id: FULL_AWS_ACCESS.id, target_id: target })
+    .execute();
+}
+
+function controlPolicies(store: Store, get: (tables?: Tables) => Promise<Organization>) {
+  const fullAccess: ControlPolicy = {
+    ...FULL_AWS_ACCESS,
+    arn: `arn:aws:organizations::aws:policy/service_control_policy/${FULL_AWS_ACCESS.id}` as Arn,
+    type: 'SERVICE_CONTROL_POLICY',
+    awsManaged: true,
+  };
+
+  function policyOf(organization: Organization, row: ControlPolicyRow): ControlPolicy {
+    const type = row.type as ControlPolicyType;
+    return {
+      id: row.id,
+      arn: arnIn(organization.managementAccount, `policy/${organization.id}/${type.toLowerCase()}/${row.id}`),
+      type,
+      name: row.name,
+      description: row.description,
+      document: row.document,
+      awsManaged: false,
+    };
+  }
+
+  async function controlPolicy(id: string, tables: Tables = store.read()): Promise<ControlPolicy | undefined> {
+    if (id === fullAccess.id) return fullAccess;
+    const rows = await tables.selectFrom('identity_control_policy').selectAll().where('id', '=', id).execute();
+    return rows[0] && policyOf(await get(tables), rows[0]);
+  }
+
+  async function listControlPolicies(type: ControlPolicyType): Promise<ControlPolicy[]> {
+    const organization = await get();
+    const rows = await store
+      .read()
+      .selectFrom('identity_control_policy')
+      .selectAll()
+      .where('type', '=', type)
+      .orderBy('id')
+      .execute();
+    const own = rows.map((row) => policyOf(organization, row));
+    return type === 'SERVICE_CONTROL_POLICY' ? [fullAccess, ...own] : own;
+  }
+
+  async function controlPoliciesOn(target: string, tables: Tables = store.read()): Promise<ControlPolicy[]> {
+    const rows = await tables
+      .selectFrom('identity_control_attachment')
+      .select('policy_id')
+      .where('target_id', '=', target)
+      .orderBy('policy_id')
+      .execute();
+    const found = await Promise.all(rows.map((row) => controlPolicy(row.policy_id, tables)));
+    return found.filter((policy) => policy !== undefined);
+  }
+
+  async function targetsOf(policyId: string): Promise<string[]> {
+    const rows = await store
+      .read()
+      .selectFrom('identity_control_attachment')
+      .select('target_id')
+      .where('policy_id', '=', policyId)
+      .orderBy('target_id')
+      .execute();
+    return rows.map((row) => row.target_id);
+  }
+
+  function checkControlPolicy(type: ControlPolicyType, document: string): void {
+    checkPolicy(document, type === 'SERVICE_CONTROL_POLICY' ? 'service-control' : 'resource-control');
+  }
+
+  async function nameIsFree(tables: Tables, type: string, name: string, except?: string): Promise<void> {
+    const rows = await tables
+      .selectFrom('identity_control_policy')
+      .select('id')
+      .where('type', '=', type)
+      .where('name', '=', name)
+      .execute();
+    if (name === FULL_AWS_ACCESS.name || rows.some((row) => row.id !== except)) {
+      throw refuse('control-policy-name-taken', { name });
+    }
+  }
+
+  async function createControlPolicy(
+    _permit: Permit<'organizations:CreatePolicy'>,
+    wanted: { type: ControlPolicyType; name: string; description: string; document: string },
+  ): Promise<ControlPolicy> {
+    checkControlPolicy(wanted.type, wanted.document);
+    return store.write(async (tables) => {
+      await nameIsFree(tables, wanted.type, wanted.name);
+      const row = { id: `p-${lowerId(8)}`, ...wanted, created_at: store.clock().getTime() };
+      await tables.insertInto('identity_control_policy').values(row).execute();
+      return policyOf(await get(tables), row);
+    });
+  }
+
+  async function updateControlPolicy(
+    _permit: Permit<'organizations:UpdatePolicy'>,
+    id: string,
+    change: { name?: string; description?: string; document?: string },
+  ): Promise<ControlPolicy> {
+    return store.write(async (tables) => {
+      const policy = await own(tables, id);
+      if (change.document !== undefined) checkControlPolicy(policy.type, change.document);
+      if (change.name !== undefined) await nameIsFree(tables, policy.type, change.name, id);
+      const { name, description, document } = { ...policy, ...change };
+      await tables
+        .updateTable('identity_control_policy')
+        .set({ name, description, document })
+        .where('id', '=', id)
+        .execute();
+      return { ...policy, name, description, document };
+    });
+  }
+
+  async function deleteControlPolicy(_permit: Permit<'organizations:DeletePolicy'>, id: string): Promise<void> {
+    await store.write(async (tables) => {
+      await own(tables, id);
+      const used = await tables
+        .selectFrom('identity_control_attachment')
+        .select('target_id')
+        .where('policy_id', '=', id)
+        .execute();
+      if (used.length > 0) throw refuse('control-policy-in-use', { policy: id });
+      await tables.deleteFrom('identity_control_policy').where('id', '=', id).execute();
+    });
+  }
+
+  async function own(tables: Tables, id: string): Promise<ControlPolicy> {
+    const policy = await controlPolicy(id, tables);
+    if (!policy) throw refuse('control-policy-not-found', { policy: id });
+    if (policy.awsManaged) throw refuse('control-policy-managed', { policy: id });
+    return policy;
+  }
+
+  async function targetExists(tables: Tables, target: string): Promise<boolean> {
+    if (target === (await get(tables)).rootId) return true;
+    const units = await tables.selectFrom('identity_unit').select('id').where('id', '=', target).execute();
+    if (units.length > 0) return true;
+    return (await tables.selectFrom('identity_account').select('id').where('id', '=', target).execute()).length > 0;
+  }
+
+  async function attachControlPolicy(
+    _permit: Permit<'organizations:AttachPolicy'>,
+    id: string,
+    target: string,
+  ): Promise<void> {
+    await store.write(async (tables) => {
+      const policy = await controlPolicy(id, tables);
+      if (!policy) throw refuse('control-policy-not-found', { policy: id });
+      if (!(await targetExists(tables, target))) throw refuse('target-not-found', { target });
+      const there = (await controlPoliciesOn(target, tables)).filter(({ type }) => type === policy.type);
+      if (there.some((one) => one.id === id)) throw refuse('control-policy-attached', { policy: id, target });
+      if (there.length >= POLICIES_PER_TARGET_MAX) {
+        throw refuse('limit-exceeded', { what: 'policies attached to the target', limit: POLICIES_PER_TARGET_MAX });
+      }
+      await tables.insertInto('identity_control_attachment').values({ policy_id: id, target_id: target }).execute();
+    });
+  }
+
+  async function detachControlPolicy(
+    _permit: Permit<'organizations:DetachPolicy'>,
+    id: string,
+    target: string,
+  ): Promise<void> {
+    await store.write(async (tables) => {
+      const policy = await controlPolicy(id, tables);
+      if (!policy) throw refuse('control-policy-not-found', { policy: id });
+      if (!(await targetExists(tables, target))) throw refuse('target-not-found', { target });
+      const there = (await controlPoliciesOn(target, tables)).filter(({ type }) => type === policy.type);
+      if (!there.some((one) => one.id === id)) throw refuse('control-policy-not-attached', { policy: id, target });
+      // Every level needs a service control policy that allows something (1.3).
+      if (policy.type === 'SERVICE_CONTROL_POLICY' && there.length === 1)
+        throw refuse('control-policy-last', { target });
+      await tables
+        .deleteFrom('identity_control_attachment')
+        .where('policy_id', '=', id)
+        .where('target_id', '=', target)
+        .execute();
+    });
+  }
+
+  return {
+    controlPolicy,
+    listControlPolicies,
+    controlPoliciesOn,
+    targetsOf,
+    createControlPolicy,
+    updateControlPolicy,
+    deleteControlPolicy,
+    attachControlPolicy,
+    detachControlPolicy,
+  };
+}
+
+interface ControlPolicyRow {
+  readonly id: string;
+  readonly type: string;
+  readonly name: string;
+  readonly description: string;
+  readonly document: string;
+}

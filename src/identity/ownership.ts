@@ -1,0 +1,62 @@
+/** What users, groups and roles have in common: they are named by a permit and own policies. */
+import type { Permit } from '../authz/permit.ts';
+import type { AccountId, Arn } from '../ids.ts';
+import { type Entity, type EntityName, type EntityType, parseEntityArn } from './entities.ts';
+import { MANAGED_POLICIES } from './managed-policies.ts';
+import { refuse } from './refusals.ts';
+import type { Tables } from './store.ts';
+
+const ATTACHMENTS_MAX = 20;
+
+/** The entity a permit was given for. A permit for something else is a bug of the service. */
+export function requireTarget(permit: Permit, type: EntityType): EntityName {
+  const target = parseEntityArn(permit.resource);
+  if (target?.type !== type)
+    throw new Error(`${permit.action} was authorized on ${permit.resource}, which is no ${type}`);
+  return target;
+}
+
+/** Name of an AWS managed policy, or of a customer managed one of the account. */
+export async function policyName(tables: Tables, account: AccountId, arn: string): Promise<string | undefined> {
+  const managed = MANAGED_POLICIES.get(arn);
+  if (managed) return managed.name;
+  const rows = await tables
+    .selectFrom('identity_policy')
+    .select('name')
+    .where('arn', '=', arn)
+    .where('account_id', '=', account)
+    .execute();
+  return rows[0]?.name;
+}
+
+export async function checkBoundary(tables: Tables, account: AccountId, arn: Arn): Promise<void> {
+  if ((await policyName(tables, account, arn)) === undefined) throw refuse('policy-not-attachable', { policy: arn });
+}
+
+/** Attaches a managed policy; attaching it again changes nothing. */
+export async function attach(tables: Tables, owner: Entity, policy: Arn): Promise<void> {
+  const name = await policyName(tables, owner.accountId, policy);
+  if (name === undefined) throw refuse('policy-not-attachable', { policy });
+  const attached = await tables
+    .selectFrom('identity_attachment')
+    .select('policy_arn')
+    .where('owner_id', '=', owner.id)
+    .execute();
+  if (attached.some((row) => row.policy_arn === policy)) return;
+  if (attached.length >= ATTACHMENTS_MAX) {
+    throw refuse('limit-exceeded', { what: 'PoliciesPerEntity', limit: ATTACHMENTS_MAX });
+  }
+  await tables
+    .insertInto('identity_attachment')
+    .values({ owner_id: owner.id, policy_arn: policy, policy_name: name })
+    .execute();
+}
+
+export async function detach(tables: Tables, owner: Entity, policy: string): Promise<void> {
+  const result = await tables
+    .deleteFrom('identity_attachment')
+    .where('owner_id', '=', owner.id)
+    .where('policy_arn', '=', policy)
+    .execute();
+  if (Number(result[0]?.numDeletedRows ?? 0) === 0) throw refuse('no-such-entity', { type: 'policy', name: policy });
+}

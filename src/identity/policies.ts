@@ -1,0 +1,453 @@
+/** Identity policies: inline ones of users, groups and roles, and managed ones with versions and attachments. */
+import type { Permit } from '../authz/permit.ts';
+import { checkPolicy } from '../authz/policy.ts';
+import type { AccountId, Arn } from '../ids.ts';
+import {
+  type Entity,
+  findRow,
+  groupOf,
+  nameKey,
+  parseEntityArn,
+  type Role,
+  roleOf,
+  type Tagging,
+  userOf,
+} from './entities.ts';
+import { MANAGED_POLICIES } from './managed-policies.ts';
+import { attach, detach, requireTarget } from './ownership.ts';
+import { refuse } from './refusals.ts';
+import type { Store, Tables } from './store.ts';
+import type { IdentityTables } from './tables.ts';
+import { newUniqueId } from './unique-ids.ts';
+
+export interface IdentityPolicy {
+  readonly arn: Arn;
+  readonly id: string;
+  readonly name: string;
+  readonly path: string;
+  readonly description: string;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+  /** `v1`, `v2`, … */
+  readonly defaultVersion: string;
+  readonly tags: Tagging;
+  readonly awsManaged: boolean;
+}
+export interface PolicyVersion {
+  readonly version: string;
+  readonly isDefault: boolean;
+  readonly document: string;
+  readonly createdAt: Date;
+}
+
+const VERSIONS_MAX = 5;
+const MANAGED_CHARACTERS_MAX = 6144;
+/** Sum over the inline policies of one owner, without white space. */
+const INLINE_CHARACTERS_MAX: Readonly<Record<'user' | 'group' | 'role', number>> = {
+  user: 2048,
+  group: 5120,
+  role: 10_240,
+};
+
+export type OwnerType = 'user' | 'group' | 'role';
+export type Policies = ReturnType<typeof createPolicies>;
+
+export function createPolicies(store: Store) {
+  /** The user, group or role a permit names. Policies of service-linked roles are the service's. */
+  async function owner(tables: Tables, permit: Permit): Promise<Entity & { type: OwnerType }> {
+    const type = parseEntityArn(permit.resource)?.type as OwnerType;
+    const { accountId, name } = requireTarget(permit, type);
+    const found = await findOwner(tables, type, accountId, name);
+    if (!found) throw refuse('no-such-entity', { type, name });
+    if (type === 'role' && (found as Role).linkedService !== undefined) throw refuse('unmodifiable-entity', { name });
+    return { ...found, type };
+  }
+
+  async function customerRow(tables: Tables, arn: string): Promise<IdentityTables['identity_policy'] | undefined> {
+    return (await tables.selectFrom('identity_policy').selectAll().where('arn', '=', arn).execute())[0];
+  }
+
+  async function own(tables: Tables, permit: Permit): Promise<IdentityTables['identity_policy']> {
+    requireTarget(permit, 'policy');
+    const row = await customerRow(tables, permit.resource);
+    if (!row) throw refuse('no-such-entity', { type: 'policy', name: permit.resource });
+    return row;
+  }
+
+  return {
+    async putInline(
+      permit: Permit<'iam:PutUserPolicy' | 'iam:PutGroupPolicy' | 'iam:PutRolePolicy'>,
+      name: string,
+      document: string,
+    ): Promise<void> {
+      checkPolicy(document, 'identity');
+      await store.write(async (tables) => {
+        const { id, type } = await owner(tables, permit);
+        const rows = await tables.selectFrom('identity_inline_policy').selectAll().where('owner_id', '=', id).execute();
+        const others = rows.filter((row) => row.name !== name).reduce((sum, row) => sum + sizeOf(row.document), 0);
+        const limit = INLINE_CHARACTERS_MAX[type];
+        if (others + sizeOf(document) > limit) throw refuse('limit-exceeded', { what: `${type} policy size`, limit });
+        await tables
+          .insertInto('identity_inline_policy')
+          .values({ owner_id: id, name, document })
+          .onConflict((conflict) => conflict.columns(['owner_id', 'name']).doUpdateSet({ document }))
+          .execute();
+      });
+    },
+
+    async deleteInline(
+      permit: Permit<'iam:DeleteUserPolicy' | 'iam:DeleteGroupPolicy' | 'iam:DeleteRolePolicy'>,
+      name: string,
+    ): Promise<void> {
+      await store.write(async (tables) => {
+        const { id, type } = await owner(tables, permit);
+        const result = await tables
+          .deleteFrom('identity_inline_policy')
+          .where('owner_id', '=', id)
+          .where('name', '=', name)
+          .execute();
+        if (Number(result[0]?.numDeletedRows ?? 0) === 0) {
+          throw refuse('no-such-entity', { type: `${type} policy`, name });
+        }
+      });
+    },
+
+    /** Names and documents of the inline policies of a user, group or role. */
+    async inlineOf(ownerId: string): Promise<{ name: string; document: string }[]> {
+      return store
+        .read()
+        .selectFrom('identity_inline_policy')
+        .select(['name', 'document'])
+        .where('owner_id', '=', ownerId)
+        .orderBy('name')
+        .execute();
+    },
+
+    async attach(
+      permit: Permit<'iam:AttachUserPolicy' | 'iam:AttachGroupPolicy' | 'iam:AttachRolePolicy'>,
+      policy: Arn,
+    ): Promise<void> {
+      await store.write(async (tables) => attach(tables, await owner(tables, permit), policy));
+    },
+
+    async detach(
+      permit: Permit<'iam:DetachUserPolicy' | 'iam:DetachGroupPolicy' | 'iam:DetachRolePolicy'>,
+      policy: string,
+    ): Promise<void> {
+      await store.write(async (tables) => detach(tables, await owner(tables, permit), policy));
+    },
+
+    async attachedTo(ownerId: string): Promise<{ arn: Arn; name: string }[]> {
+      const rows = await store
+        .read()
+        .selectFrom('identity_attachment')
+        .selectAll()
+        .where('owner_id', '=', ownerId)
+        .orderBy('policy_name')
+        .execute();
+      return rows.map((row) => ({ arn: row.policy_arn as Arn, name: row.policy_name }));
+    },
+
+    /** Users, groups and roles of the account that have the policy attached. */
+    async ownersOf(account: AccountId, policy: string): Promise<{ type: OwnerType; entity: Entity }[]> {
+      const tables = store.read();
+      const rows = await tables
+        .selectFrom('identity_attachment')
+        .select('owner_id')
+        .where('policy_arn', '=', policy)
+        .execute();
+      const owners: { type: OwnerType; entity: Entity }[] = [];
+      for (const { owner_id: id } of rows) {
+        const found = await ownerById(tables, id);
+        if (found?.entity.accountId === account) owners.push(found);
+      }
+      return owners;
+    },
+
+    async get(arn: string): Promise<IdentityPolicy | undefined> {
+      const managed = MANAGED_POLICIES.get(arn);
+      if (managed) return managedView(managed);
+      const row = await customerRow(store.read(), arn);
+      return row && customerView(row);
+    },
+
+    async list(account: AccountId, scope: 'All' | 'AWS' | 'Local', pathPrefix = '/'): Promise<IdentityPolicy[]> {
+      const rows = await store
+        .read()
+        .selectFrom('identity_policy')
+        .selectAll()
+        .where('account_id', '=', account)
+        .orderBy('name_key')
+        .execute();
+      const local = scope === 'AWS' ? [] : rows.map(customerView);
+      const managed = scope === 'Local' ? [] : [...MANAGED_POLICIES.values()].map(managedView);
+      return [...local, ...managed].filter((policy) => policy.path.startsWith(pathPrefix));
+    },
+
+    async create(
+      permit: Permit<'iam:CreatePolicy'>,
+      wanted: { document: string; description: string; tags: Tagging },
+    ): Promise<IdentityPolicy> {
+      const { accountId, name, path } = requireTarget(permit, 'policy');
+      checkManaged(wanted.document);
+      return store.write(async (tables) => {
+        const taken = await tables
+          .selectFrom('identity_policy')
+          .select('arn')
+          .where('account_id', '=', accountId)
+          .where('name_key', '=', nameKey(name))
+          .execute();
+        if (taken.length > 0) throw refuse('entity-exists', { type: 'policy', name });
+        const now = store.clock().getTime();
+        const row = {
+          arn: permit.resource,
+          id: newUniqueId('ANPA'),
+          account_id: accountId,
+          name,
+          name_key: nameKey(name),
+          path,
+          description: wanted.description,
+          created_at: now,
+          updated_at: now,
+          default_version: 1,
+          last_version: 1,
+          tags: JSON.stringify(wanted.tags),
+        };
+        await tables.insertInto('identity_policy').values(row).execute();
+        await tables
+          .insertInto('identity_policy_version')
+          .values({ policy_arn: row.arn, version: 1, document: wanted.document, created_at: now })
+          .execute();
+        return customerView(row);
+      });
+    },
+
+    async remove(permit: Permit<'iam:DeletePolicy'>): Promise<void> {
+      await store.write(async (tables) => {
+        const { arn, default_version } = await own(tables, permit);
+        const attached = await tables
+          .selectFrom('identity_attachment')
+          .select('owner_id')
+          .where('policy_arn', '=', arn)
+          .execute();
+        const bounded = await boundaryUses(tables, arn);
+        if (attached.length + bounded > 0) {
+          throw refuse('delete-conflict', { detail: 'Cannot delete a policy attached to entities.', whole: true });
+        }
+        const versions = await tables
+          .selectFrom('identity_policy_version')
+          .select('version')
+          .where('policy_arn', '=', arn)
+          .execute();
+        if (versions.some((row) => row.version !== default_version)) {
+          throw refuse('delete-conflict', {
+            detail:
+              'This policy has more than one version. Before you delete a policy, you must delete the policy versions.',
+            whole: true,
+          });
+        }
+        await tables.deleteFrom('identity_policy').where('arn', '=', arn).execute();
+      });
+    },
+
+    async versions(arn: string): Promise<PolicyVersion[] | undefined> {
+      const managed = MANAGED_POLICIES.get(arn);
+      if (managed) {
+        const { version, document, createdAt } = managed;
+        return [{ version, isDefault: true, document, createdAt }];
+      }
+      const tables = store.read();
+      const policy = await customerRow(tables, arn);
+      if (!policy) return undefined;
+      const rows = await tables
+        .selectFrom('identity_policy_version')
+        .selectAll()
+        .where('policy_arn', '=', arn)
+        .orderBy('version', 'desc')
+        .execute();
+      return rows.map((row) => ({
+        version: `v${row.version}`,
+        isDefault: row.version === policy.default_version,
+        document: row.document,
+        createdAt: new Date(row.created_at),
+      }));
+    },
+
+    async createVersion(
+      permit: Permit<'iam:CreatePolicyVersion'>,
+      document: string,
+      setAsDefault: boolean,
+    ): Promise<PolicyVersion> {
+      checkManaged(document);
+      return store.write(async (tables) => {
+        const policy = await own(tables, permit);
+        const there = await tables
+          .selectFrom('identity_policy_version')
+          .select('version')
+          .where('policy_arn', '=', policy.arn)
+          .execute();
+        if (there.length >= VERSIONS_MAX)
+          throw refuse('limit-exceeded', { what: 'VersionsPerPolicy', limit: VERSIONS_MAX });
+        const version = policy.last_version + 1;
+        const now = store.clock().getTime();
+        await tables
+          .insertInto('identity_policy_version')
+          .values({ policy_arn: policy.arn, version, document, created_at: now })
+          .execute();
+        await tables
+          .updateTable('identity_policy')
+          .set({
+            last_version: version,
+            updated_at: now,
+            default_version: setAsDefault ? version : policy.default_version,
+          })
+          .where('arn', '=', policy.arn)
+          .execute();
+        return { version: `v${version}`, isDefault: setAsDefault, document, createdAt: new Date(now) };
+      });
+    },
+
+    async deleteVersion(permit: Permit<'iam:DeletePolicyVersion'>, version: string): Promise<void> {
+      await store.write(async (tables) => {
+        const policy = await own(tables, permit);
+        const number = versionNumber(version);
+        if (number === policy.default_version) {
+          throw refuse('delete-conflict', { detail: 'Cannot delete the default version of a policy.', whole: true });
+        }
+        const result = await tables
+          .deleteFrom('identity_policy_version')
+          .where('policy_arn', '=', policy.arn)
+          .where('version', '=', number)
+          .execute();
+        if (Number(result[0]?.numDeletedRows ?? 0) === 0) {
+          throw refuse('no-such-entity', { type: 'policy version', name: version, policy: policy.arn });
+        }
+      });
+    },
+
+    async setDefaultVersion(permit: Permit<'iam:SetDefaultPolicyVersion'>, version: string): Promise<void> {
+      await store.write(async (tables) => {
+        const policy = await own(tables, permit);
+        const number = versionNumber(version);
+        const there = await tables
+          .selectFrom('identity_policy_version')
+          .select('version')
+          .where('policy_arn', '=', policy.arn)
+          .where('version', '=', number)
+          .execute();
+        if (there.length === 0)
+          throw refuse('no-such-entity', { type: 'policy version', name: version, policy: policy.arn });
+        await tables
+          .updateTable('identity_policy')
+          .set({ default_version: number, updated_at: store.clock().getTime() })
+          .where('arn', '=', policy.arn)
+          .execute();
+      });
+    },
+
+    /** Replaces all tags. */
+    async setTags(permit: Permit<'iam:TagPolicy' | 'iam:UntagPolicy'>, tags: Tagging): Promise<void> {
+      await store.write(async (tables) => {
+        const { arn } = await own(tables, permit);
+        await tables
+          .updateTable('identity_policy')
+          .set({ tags: JSON.stringify(tags) })
+          .where('arn', '=', arn)
+          .execute();
+      });
+    },
+
+    /** Document of the default version; of policies that AWS or the account manages. */
+    async documentOf(arn: string): Promise<string | undefined> {
+      const managed = MANAGED_POLICIES.get(arn);
+      if (managed) return managed.document;
+      const rows = await store
+        .read()
+        .selectFrom('identity_policy')
+        .innerJoin('identity_policy_version', (join) =>
+          join
+            .onRef('identity_policy_version.policy_arn', '=', 'identity_policy.arn')
+            .onRef('identity_policy_version.version', '=', 'identity_policy.default_version'),
+        )
+        .select('document')
+        .where('arn', '=', arn)
+        .execute();
+      return rows[0]?.document;
+    },
+  };
+}
+
+async function findOwner(
+  tables: Tables,
+  type: OwnerType,
+  account: AccountId,
+  name: string,
+): Promise<Entity | undefined> {
+  if (type === 'user') {
+    const row = await findRow(tables, 'identity_user', account, name);
+    return row && userOf(row);
+  }
+  if (type === 'group') {
+    const row = await findRow(tables, 'identity_group', account, name);
+    return row && groupOf(row);
+  }
+  const row = await findRow(tables, 'identity_role', account, name);
+  return row && roleOf(row);
+}
+
+async function ownerById(tables: Tables, id: string): Promise<{ type: OwnerType; entity: Entity } | undefined> {
+  const prefix = id.slice(0, 4);
+  if (prefix === 'AIDA') {
+    const rows = await tables.selectFrom('identity_user').selectAll().where('id', '=', id).execute();
+    return rows[0] && { type: 'user', entity: userOf(rows[0]) };
+  }
+  if (prefix === 'AGPA') {
+    const rows = await tables.selectFrom('identity_group').selectAll().where('id', '=', id).execute();
+    return rows[0] && { type: 'group', entity: groupOf(rows[0]) };
+  }
+  const rows = await tables.selectFrom('identity_role').selectAll().where('id', '=', id).execute();
+  return rows[0] && { type: 'role', entity: roleOf(rows[0]) };
+}
+
+async function boundaryUses(tables: Tables, arn: string): Promise<number> {
+  const users = await tables.selectFrom('identity_user').select('id').where('boundary_arn', '=', arn).execute();
+  const roles = await tables.selectFrom('identity_role').select('id').where('boundary_arn', '=', arn).execute();
+  return users.length + roles.length;
+}
+
+/** White space does not count toward IAM's size limits. */
+function sizeOf(document: string): number {
+  return document.replace(/\s/g, '').length;
+}
+
+function checkManaged(document: string): void {
+  checkPolicy(document, 'identity');
+  if (sizeOf(document) > MANAGED_CHARACTERS_MAX) {
+    throw refuse('limit-exceeded', { what: 'PolicySize', limit: MANAGED_CHARACTERS_MAX });
+  }
+}
+
+function versionNumber(version: string): number {
+  return Number(/^v(\d{1,9})$/.exec(version)?.[1] ?? -1);
+}
+
+function managedView(policy: NonNullable<ReturnType<typeof MANAGED_POLICIES.get>>): IdentityPolicy {
+  const { arn, id, name, path, description, createdAt, version } = policy;
+  const dates = { createdAt, updatedAt: createdAt };
+  return { arn, id, name, path, description, ...dates, defaultVersion: version, tags: {}, awsManaged: true };
+}
+
+function customerView(row: IdentityTables['identity_policy']): IdentityPolicy {
+  return {
+    arn: row.arn as Arn,
+    id: row.id,
+    name: row.name,
+    path: row.path,
+    description: row.description,
+    createdAt: new Date(row.created_at),
+    updatedAt: new Date(row.updated_at),
+    defaultVersion: `v${row.default_version}`,
+    tags: JSON.parse(row.tags) as Tagging,
+    awsManaged: false,
+  };
+}
