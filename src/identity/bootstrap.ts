@@ -10,12 +10,19 @@ export interface BootstrapOptions {
   readonly rootSecretAccessKey?: string;
   readonly accountName?: string;
   readonly email?: string;
+  /** Keeps new credentials for the operator; if it fails, nothing was founded. May run again after a crash. */
+  keepCredentials?(credentials: RootCredentials): Promise<void>;
+}
+
+export interface RootCredentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
 }
 
 export interface BootstrapResult {
   readonly managementAccount: AccountId;
   /** Present only on the first start: the secret is not told again. */
-  readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  readonly credentials?: RootCredentials;
 }
 
 /** Founds the installation if the database is empty, in one transaction; changes nothing otherwise. */
@@ -33,10 +40,10 @@ export async function bootstrap(
     const name = options.accountName ?? 'management';
     const organization = await organizations.found(tx, name, options.email ?? 'management@ingot.invalid');
     const made = await accessKeys.createRoot(tx, organization.managementAccount, given);
-    return {
-      managementAccount: organization.managementAccount,
-      credentials: { accessKeyId: made.key.id, secretAccessKey: made.secret },
-    };
+    const credentials = { accessKeyId: made.key.id, secretAccessKey: made.secret };
+    // Before the commit: a founded installation whose secret nobody was told could never be entered.
+    await options.keepCredentials?.(credentials);
+    return { managementAccount: organization.managementAccount, credentials };
   });
 }
 
