@@ -5,12 +5,13 @@
  * record of the call is durable. Whatever goes wrong leaves as an error of the request's dialect; what was not meant
  * for the caller stays in the log, under the request id that the caller sees.
  */
-import type { Logger } from 'pino';
+
 import type { Audit } from '../audit/audit.ts';
 import type { Authenticator, Dialect, SignedRequest } from '../authn/authenticate.ts';
 import { AuditNotes, type Call, type Caller } from '../authz/caller.ts';
 import { ApiError, IntegrityError } from '../errors.ts';
 import { newUuid, type Region } from '../ids.ts';
+import type { Log } from '../log.ts';
 import type { Operation, Service } from '../services/operation.ts';
 import type { WireRequest, WireResponse } from '../wire/message.ts';
 import type { OperationModel, ProtocolName } from '../wire/model.ts';
@@ -28,7 +29,7 @@ export interface PipelineDeps {
   readonly services: readonly Service[];
   readonly authenticator: Authenticator;
   readonly audit: Audit;
-  readonly log: Logger;
+  readonly log: Log;
   readonly clock: () => Date;
 }
 
@@ -96,17 +97,17 @@ export function createPipeline({ wire, services, authenticator, audit, log, cloc
     if (error instanceof ApiError) return error;
     const where = { requestId: call.requestId, service: attempt.service, operation: attempt.operationName };
     if (error instanceof IntegrityError) {
-      log.fatal({ ...where, what: error.what, err: error }, 'stored bytes are not what was written');
+      log.error({ ...where, what: error.what, error }, 'stored bytes are not what was written');
       return internalFailure(error);
     }
     let translated: unknown;
     try {
       translated = service?.translate(error, call, attempt.operationName);
     } catch (cause) {
-      log.error({ ...where, err: cause }, 'the translation of an error failed');
+      log.error({ ...where, error: cause }, 'the translation of an error failed');
     }
     if (translated instanceof ApiError) return translated;
-    log.error({ ...where, err: error }, 'a request failed inside');
+    log.error({ ...where, error }, 'a request failed inside');
     return internalFailure(error);
   }
 }

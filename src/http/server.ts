@@ -6,10 +6,10 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import type { Logger } from 'pino';
 import { ApiError } from '../errors.ts';
 import { newUuid } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
+import type { Log } from '../log.ts';
 import type { WireRequest, WireResponse } from '../wire/message.ts';
 import type { Wire } from '../wire/wire.ts';
 import { type Body, readBody } from './body.ts';
@@ -18,7 +18,7 @@ import { internalFailure, type Pipeline, type ReceivedRequest } from './pipeline
 export interface FrontDoorDeps {
   readonly wire: Wire;
   readonly pipeline: Pipeline;
-  readonly log: Logger;
+  readonly log: Log;
 }
 
 export interface FrontDoor {
@@ -51,7 +51,7 @@ export function createFrontDoor({ wire, pipeline, log }: FrontDoorDeps): FrontDo
     },
     (request, response) => {
       answer(request, response).catch((error: unknown) => {
-        log.error({ err: error }, 'a response could not be sent');
+        log.error({ error }, 'a response could not be sent');
         response.destroy();
       });
     },
@@ -95,7 +95,7 @@ export function createFrontDoor({ wire, pipeline, log }: FrontDoorDeps): FrontDo
     try {
       body = await readBody(request, wire.bodyBytesMax(head));
     } catch (error) {
-      log.debug({ requestId, err: error }, 'a request was not completed');
+      log.debug({ requestId, error }, 'a request was not completed');
       return { complete: true };
     }
     if (body.kind === 'too-large') {
@@ -106,7 +106,7 @@ export function createFrontDoor({ wire, pipeline, log }: FrontDoorDeps): FrontDo
     try {
       return { result: await pipeline({ ...head, body: body.bytes }, requestId), complete: true };
     } catch (error) {
-      log.error({ requestId, err: error }, 'a request failed outside its operation');
+      log.error({ requestId, error }, 'a request failed outside its operation');
       return { result: encodeError(head, internalFailure(), requestId), complete: true };
     }
   }
