@@ -21,6 +21,8 @@ export async function lockDataDir(directory: string): Promise<DataDirLock> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const database = new DatabaseSync(join(directory, 'lock'), { timeout: 0 });
   try {
+    // Nothing is ever written, so nothing need be undone: no journal file beside the lock.
+    database.exec('pragma journal_mode = memory');
     database.exec('begin exclusive');
   } catch (cause) {
     database.close();
@@ -46,11 +48,14 @@ function credentialsPath(directory: string): string {
 }
 
 /** Writes the root user's profile into a new credentials file, in the AWS shared credentials format. */
-export async function writeRootCredentials(directory: string, key: { id: string; secret: string }): Promise<void> {
+export async function writeRootCredentials(
+  directory: string,
+  key: { accessKeyId: string; secretAccessKey: string },
+): Promise<void> {
   const lines = [
     `[${ROOT_PROFILE}]`,
-    `aws_access_key_id = ${key.id}`,
-    `aws_secret_access_key = ${key.secret}`,
+    `aws_access_key_id = ${key.accessKeyId}`,
+    `aws_secret_access_key = ${key.secretAccessKey}`,
     `region = ${DEFAULT_REGION}`,
     '',
   ];

@@ -1,0 +1,158 @@
+/**
+ * The only place where parts are constructed and joined. Reading it from top to bottom is reading the house from the
+ * ground up; closing it goes the other way.
+ */
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import { auditMigrations, createAudit } from './audit/trail.ts';
+import { createAuthenticator } from './authn/authenticate.ts';
+import type { Config } from './config.ts';
+import { openRootKey } from './crypto/root-key.ts';
+import { lockDataDir, writeEndpoint, writeRootCredentials } from './data-dir.ts';
+import type { Db, Migration } from './db/db.ts';
+import { openDb } from './db/sqlite.ts';
+import { createPipeline } from './http/pipeline.ts';
+import { createFrontDoor } from './http/server.ts';
+import { createIdempotency, idempotencyMigrations } from './idempotency/idempotency.ts';
+import { createIdentity, identityMigrations } from './identity/identity.ts';
+import { createJobs, jobsMigrations } from './jobs/runner.ts';
+import { createKeys } from './keys/keys.ts';
+import { keysMigrations } from './keys/tables.ts';
+import type { Log } from './log.ts';
+import { REGIONS } from './network/regions.ts';
+import { cloudtrailService } from './services/cloudtrail/index.ts';
+import { ebsService } from './services/ebs/index.ts';
+import type { Service } from './services/operation.ts';
+import { createTags, tagMigrations } from './tags/tags.ts';
+import { createVolumes, volumesMigrations } from './volumes/create.ts';
+import { openStorage } from './volumes/storage/open-storage.ts';
+import { storageMigrations } from './volumes/storage/tables.ts';
+import { REGISTRY } from './wire/registry.ts';
+import { Wire } from './wire/wire.ts';
+
+const DATABASE = 'ingot.db';
+
+const MIGRATIONS: readonly Migration[] = [
+  auditMigrations,
+  idempotencyMigrations,
+  identityMigrations,
+  jobsMigrations,
+  keysMigrations,
+  storageMigrations,
+  tagMigrations,
+  volumesMigrations,
+].flat();
+
+export interface App {
+  /** The tables of all operations that are implemented. */
+  readonly services: readonly Service[];
+  /** Accepts connections from here on. */
+  listen(): Promise<{ readonly endpoint: string }>;
+  /** Finishes what is in flight, stops jobs at a safe place, and lets go of the data directory. */
+  close(): Promise<void>;
+}
+
+export async function createApp(config: Config, log: Log): Promise<App> {
+  const closers = new Closers();
+  try {
+    return await build(config, log, closers);
+  } catch (error) {
+    await closers.close();
+    throw error;
+  }
+}
+
+async function build(config: Config, log: Log, closers: Closers): Promise<App> {
+  const { dataDir } = config;
+  const clock = () => new Date();
+
+  const lock = await lockDataDir(dataDir);
+  closers.add(async () => lock.release());
+  const rootKey = await openRootKey(dataDir, { create: !(await exists(join(dataDir, DATABASE))) });
+  const db = await openDatabase(join(dataDir, DATABASE), log);
+  closers.add(() => db.close());
+
+  const identity = createIdentity({ db, rootKey, clock });
+  const { rootAccessKey } = config;
+  await identity.bootstrap({
+    ...(rootAccessKey && { rootAccessKeyId: rootAccessKey.id, rootSecretAccessKey: rootAccessKey.secret }),
+    keepCredentials: (credentials) => writeRootCredentials(dataDir, credentials),
+  });
+  const { authorizer, principals } = identity;
+
+  const audit = createAudit({ db });
+  const jobs = createJobs({ db, clock, log });
+  const tags = createTags(db);
+  const idempotency = createIdempotency({ db, clock });
+  const { keys, onBehalf } = await createKeys({ db, rootKey, authorizer, audit, principals, jobs, clock });
+
+  const storage = await openStorage({ dir: dataDir, db, log, workers: config.cryptoWorkers });
+  closers.add(() => storage.close());
+  const { volumes, snapshots, ebsDefaults, direct } = createVolumes({
+    db,
+    storage,
+    keys: onBehalf,
+    jobs,
+    tags,
+    clock,
+    log,
+    rootKey,
+  });
+
+  const services: readonly Service[] = [
+    cloudtrailService({ audit, authorizer }),
+    ebsService({ authorizer, db, snapshots, direct, tags, idempotency }),
+  ];
+
+  const wire = new Wire(REGISTRY);
+  const authenticator = createAuthenticator({ credentials: identity.credentials, regions: REGIONS, clock });
+  const pipeline = createPipeline({ wire, services, authenticator, audit, log, clock });
+  const frontDoor = createFrontDoor({ wire, pipeline, log });
+
+  await jobs.start();
+  closers.add(() => jobs.stop());
+  closers.add(() => frontDoor.stop());
+
+  return {
+    services,
+    listen: async () => {
+      const { host, port } = await frontDoor.listen(config.listen.host, config.listen.port);
+      const endpoint = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+      await writeEndpoint(dataDir, endpoint);
+      return { endpoint };
+    },
+    close: () => closers.close(),
+  };
+}
+
+function openDatabase(file: string, log: Log): Promise<Db> {
+  return openDb(file, MIGRATIONS, {
+    onEffectError: (error) => log.error({ error }, 'an effect after a commit failed'),
+  });
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/** What was opened, to be closed once in the reverse order; a failure does not keep the rest open. */
+class Closers {
+  readonly #closers: (() => Promise<void>)[] = [];
+
+  add(closer: () => Promise<void>): void {
+    this.#closers.push(closer);
+  }
+  async close(): Promise<void> {
+    const failures: unknown[] = [];
+    for (const closer of this.#closers.splice(0).reverse()) {
+      await closer().catch((error: unknown) => failures.push(error));
+    }
+    if (failures.length > 0) throw new AggregateError(failures, 'not everything could be closed');
+  }
+}

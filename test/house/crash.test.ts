@@ -1,0 +1,133 @@
+/**
+ * kill -9 at a random moment, over and over: whatever was acknowledged is there after the restart, and jobs go on.
+ * The seed is printed; INGOT_TEST_SEED repeats a run's choices (not its timing).
+ */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import {
+  CreateSnapshotCommand,
+  CreateVolumeCommand,
+  DescribeSnapshotsCommand,
+  DescribeVolumesCommand,
+  EC2Client,
+} from '@aws-sdk/client-ec2';
+import { CreateAliasCommand, CreateKeyCommand, KMSClient, ListAliasesCommand } from '@aws-sdk/client-kms';
+import { startIngot } from './ingot.ts';
+
+const ROUNDS = 4;
+const WRITERS = 3;
+const KILL_AFTER_MS_MAX = 1_500;
+
+/** Mulberry32: small, and the same everywhere. */
+function randomFrom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+describe('kill -9', () => {
+  it('loses nothing acknowledged, and pending jobs go on', async (context) => {
+    const seed = Number(process.env.INGOT_TEST_SEED ?? Date.now() % 1_000_000);
+    context.diagnostic(`seed ${seed}`);
+    const random = randomFrom(seed);
+    await using ingot = await startIngot();
+    const setup = new KMSClient(await ingot.client());
+    const { KeyMetadata } = await setup.send(new CreateKeyCommand({}));
+    const TargetKeyId = KeyMetadata!.KeyId!;
+    const aliases = new Set<string>();
+    const volumes = new Set<string>();
+    const snapshots = new Set<string>();
+    let counter = 0;
+
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const config = await ingot.client();
+      const kms = new KMSClient(config);
+      const ec2 = new EC2Client(config);
+      let alive = true;
+      const write = async () => {
+        while (alive) {
+          try {
+            counter += 1;
+            const AliasName = `alias/a${counter}`;
+            await kms.send(new CreateAliasCommand({ AliasName, TargetKeyId }));
+            aliases.add(AliasName);
+            const volume = await ec2.send(
+              new CreateVolumeCommand({
+                AvailabilityZone: 'eu-central-1a',
+                Size: 1,
+                Encrypted: true,
+                KmsKeyId: TargetKeyId,
+              }),
+            );
+            volumes.add(volume.VolumeId!);
+            const described = await ec2.send(new DescribeVolumesCommand({ VolumeIds: [volume.VolumeId!] }));
+            if (described.Volumes?.[0]?.State === 'available') {
+              const snapshot = await ec2.send(new CreateSnapshotCommand({ VolumeId: volume.VolumeId! }));
+              snapshots.add(snapshot.SnapshotId!);
+            }
+          } catch (error) {
+            // The server is being killed under us; anything it says itself is a finding.
+            if ((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode !== undefined)
+              throw error;
+            return;
+          }
+        }
+      };
+      const writers = Array.from({ length: WRITERS }, write);
+      await pause(random() * KILL_AFTER_MS_MAX);
+      await ingot.kill();
+      alive = false;
+      await Promise.all(writers);
+      await ingot.restart();
+    }
+
+    const config = await ingot.client();
+    const kms = new KMSClient(config);
+    const listed = new Set<string>();
+    let Marker: string | undefined;
+    do {
+      const page = await kms.send(new ListAliasesCommand({ KeyId: TargetKeyId, Marker }));
+      for (const alias of page.Aliases ?? []) listed.add(alias.AliasName ?? '');
+      Marker = page.NextMarker;
+    } while (Marker);
+    assert.deepEqual(
+      [...aliases].filter((name) => !listed.has(name)),
+      [],
+    );
+
+    const ec2 = new EC2Client(config);
+    const found = (await ec2.send(new DescribeVolumesCommand({}))).Volumes ?? [];
+    const byId = new Map(found.map((volume) => [volume.VolumeId, volume]));
+    assert.deepEqual(
+      [...volumes].filter((id) => !byId.has(id)),
+      [],
+    );
+    await settled(async () => {
+      const { Volumes = [] } = await ec2.send(new DescribeVolumesCommand({}));
+      return Volumes.every((volume) => volume.State === 'available');
+    });
+    const seen = (await ec2.send(new DescribeSnapshotsCommand({ OwnerIds: ['self'] }))).Snapshots ?? [];
+    assert.deepEqual(
+      [...snapshots].filter((id) => !seen.some((snapshot) => snapshot.SnapshotId === id)),
+      [],
+    );
+    await settled(async () => {
+      const { Snapshots = [] } = await ec2.send(new DescribeSnapshotsCommand({ OwnerIds: ['self'] }));
+      return Snapshots.every((snapshot) => snapshot.State === 'completed');
+    });
+    context.diagnostic(
+      `${aliases.size} aliases, ${volumes.size} volumes, ${snapshots.size} snapshots over ${ROUNDS} kills`,
+    );
+    assert.ok(aliases.size > ROUNDS, 'hardly anything was written: the test shows nothing');
+  });
+});
+
+/** Waits for a condition; the runner's timeout is the bound. */
+async function settled(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await pause(50);
+}

@@ -1,0 +1,172 @@
+/** Every implemented operation as a call of the official SDK, with the smallest input that its schema accepts. */
+import * as cloudtrail from '@aws-sdk/client-cloudtrail';
+import * as ebs from '@aws-sdk/client-ebs';
+import * as ec2 from '@aws-sdk/client-ec2';
+import * as iam from '@aws-sdk/client-iam';
+import * as kms from '@aws-sdk/client-kms';
+import * as organizations from '@aws-sdk/client-organizations';
+import * as sts from '@aws-sdk/client-sts';
+import { REGISTRY } from '../../src/wire/registry.ts';
+import type { Member, Shape, Use } from '../../src/wire/shapes.ts';
+import { Wire } from '../../src/wire/wire.ts';
+import type { ClientConfig } from './ingot.ts';
+
+const SDK: Readonly<Record<string, { readonly client: string; readonly exports: object }>> = {
+  cloudtrail: { client: 'CloudTrailClient', exports: cloudtrail },
+  ebs: { client: 'EBSClient', exports: ebs },
+  ec2: { client: 'EC2Client', exports: ec2 },
+  iam: { client: 'IAMClient', exports: iam },
+  kms: { client: 'KMSClient', exports: kms },
+  organizations: { client: 'OrganizationsClient', exports: organizations },
+  sts: { client: 'STSClient', exports: sts },
+};
+
+interface AnyClient {
+  send(command: object): Promise<object>;
+  destroy(): void;
+}
+
+export interface ApiFailure {
+  readonly code: string;
+  readonly status: number;
+  readonly message: string;
+}
+
+const wire = new Wire(REGISTRY);
+
+/** Calls one operation and gives its failure, or `undefined` where it succeeded. */
+export async function call(
+  config: ClientConfig & { signer?: unknown },
+  service: string,
+  operation: string,
+  input: object = sampleInput(service, operation),
+): Promise<ApiFailure | undefined> {
+  const sdk = SDK[service];
+  if (!sdk) throw new Error(`no SDK client for ${service}`);
+  const exports = sdk.exports as Record<string, new (argument: object) => object>;
+  const client = new exports[sdk.client]!(config) as AnyClient;
+  try {
+    await client.send(new exports[`${operation}Command`]!(input));
+    return undefined;
+  } catch (error) {
+    const failure = error as { name: string; message: string; $metadata?: { httpStatusCode?: number } };
+    if (failure.$metadata?.httpStatusCode === undefined) throw error;
+    return { code: failure.name, status: failure.$metadata.httpStatusCode, message: failure.message };
+  } finally {
+    client.destroy();
+  }
+}
+
+/** For clients that sign nothing. */
+export const unsigned = { signer: { sign: async (request: unknown) => request } };
+
+/** Required members only, with values that look like what their names say. */
+export function sampleInput(service: string, operation: string): object {
+  const model = wire.service(service)?.operation(operation);
+  if (!model) throw new Error(`no schema for ${service} ${operation}`);
+  return { ...sampleStruct(model.input.members), ...EXTRA[operation] };
+}
+
+const sampleStruct = (members: readonly Member[]): object =>
+  Object.fromEntries(
+    members.filter((member) => member.required).map((member) => [member.name, sample(member, member.name)]),
+  );
+
+function sample(use: Use, name: string): unknown {
+  const { shape }: { shape: Shape } = use;
+  switch (shape.kind) {
+    case 'string':
+      return sampleText(name);
+    case 'number':
+      return /Index/.test(name) ? 0 : /Days/.test(name) ? 7 : 1;
+    case 'boolean':
+      return true;
+    case 'blob':
+      return new Uint8Array(16);
+    case 'timestamp':
+      return new Date(Date.UTC(2030, 0, 1));
+    case 'list':
+      return [sample(shape.item, name.replace(/s$/, ''))];
+    case 'map':
+      return { key: sample(shape.value, name) };
+    case 'struct':
+      return sampleStruct(shape.members);
+  }
+}
+
+const DIGITS = '0123456789abcdef0';
+const KEY_ID = '12345678-1234-1234-1234-123456789012';
+const POLICY = JSON.stringify({
+  Version: '2012-10-17',
+  Statement: [{ Effect: 'Allow', Action: 'ec2:DescribeImages', Resource: '*' }],
+});
+const TRUST = JSON.stringify({
+  Version: '2012-10-17',
+  Statement: [{ Effect: 'Allow', Action: 'sts:AssumeRole', Principal: { Service: 'ec2.amazonaws.com' } }],
+});
+
+/** First match of the member's name decides. */
+const TEXTS: readonly (readonly [RegExp, string])[] = [
+  [/^(Source)?Snapshot(Id)?$|^(First|Second)SnapshotId$/, `snap-${DIGITS}`],
+  [/^(Source)?ImageId$/, `ami-${DIGITS}`],
+  [/^VolumeId$/, `vol-${DIGITS}`],
+  [/^InstanceId$/, `i-${DIGITS}`],
+  [/^Resource(Id)?$/, `i-${DIGITS}`],
+  [/Region$/, 'eu-central-1'],
+  [/^AvailabilityZone$/, 'eu-central-1a'],
+  [/^Device$/, '/dev/xvdf'],
+  [/^(Target)?KeyId$|^(Destination|Kms)KeyId$/, KEY_ID],
+  [/^AliasName$/, 'alias/sample'],
+  [/^GranteePrincipal$/, 'arn:aws:iam::111122223333:root'],
+  [/^GrantId$/, 'a'.repeat(64)],
+  [/^Operation$/, 'Decrypt'],
+  [/AssumeRolePolicyDocument/, TRUST],
+  [/PolicyDocument$|^Policy$/, POLICY],
+  [/PolicyArn/, 'arn:aws:iam::aws:policy/ReadOnlyAccess'],
+  [/RoleArn/, 'arn:aws:iam::111122223333:role/sample'],
+  [/^AccountId$/, '111122223333'],
+  [/^Email$/, 'sample@example.com'],
+  [/ChecksumAlgorithm/, 'SHA256'],
+  [/^Checksum$/, `${'A'.repeat(43)}=`],
+  [/^Status$/, 'Inactive'],
+  [/AccessKeyId/, 'AKIAIOSFODNN7EXAMPLE'],
+  [/CreateAccountRequestId/, 'car-0123456789abcdef'],
+  [/^BlockToken$/, 'QUJD'],
+  [/^AttributeType|^Attribute$/, 'launchPermission'],
+];
+
+function sampleText(name: string): string {
+  return TEXTS.find(([pattern]) => pattern.test(name))?.[1] ?? 'sample';
+}
+
+/** What operations want beyond the required members, and values that the member's name does not tell. */
+const EXTRA: Readonly<Record<string, object>> = {
+  CreateLaunchTemplate: { LaunchTemplateName: 'sample', LaunchTemplateData: { InstanceType: 't3.micro' } },
+  CreateLaunchTemplateVersion: { LaunchTemplateName: 'sample', LaunchTemplateData: { InstanceType: 't3.micro' } },
+  DeleteLaunchTemplate: { LaunchTemplateName: 'sample' },
+  DeleteLaunchTemplateVersions: { LaunchTemplateName: 'sample', Versions: ['1'] },
+  ModifyLaunchTemplate: { LaunchTemplateName: 'sample', DefaultVersion: '1' },
+  DescribeLaunchTemplateVersions: { LaunchTemplateName: 'sample' },
+  CreateVolume: { AvailabilityZone: 'eu-central-1a', Size: 1 },
+  DeleteTags: { Resources: [`vol-${DIGITS}`], Tags: [{ Key: 'a' }] },
+  CreateTags: { Resources: [`vol-${DIGITS}`], Tags: [{ Key: 'a', Value: 'b' }] },
+  RegisterImage: {
+    Name: 'sample',
+    RootDeviceName: '/dev/xvda',
+    BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { SnapshotId: `snap-${DIGITS}` } }],
+  },
+  RunInstances: { ImageId: `ami-${DIGITS}`, InstanceType: 't3.micro', MinCount: 1, MaxCount: 1 },
+  ModifySnapshotAttribute: { Attribute: 'createVolumePermission', OperationType: 'add', UserIds: ['111122223333'] },
+  DescribeSnapshotAttribute: { Attribute: 'createVolumePermission' },
+  ResetSnapshotAttribute: { Attribute: 'createVolumePermission' },
+  ModifyImageAttribute: { Attribute: 'launchPermission', OperationType: 'add', UserIds: ['111122223333'] },
+  ModifyInstanceAttribute: { DisableApiTermination: { Value: false } },
+  DescribeInstanceAttribute: { Attribute: 'instanceType' },
+  ModifyEbsDefaultKmsKeyId: { KmsKeyId: KEY_ID },
+  GenerateDataKey: { KeySpec: 'AES_256' },
+  GenerateDataKeyWithoutPlaintext: { KeySpec: 'AES_256' },
+  GenerateRandom: { NumberOfBytes: 32 },
+  PutSnapshotBlock: { DataLength: 524_288, BlockData: new Uint8Array(524_288) },
+  StartSnapshot: { VolumeSize: 1 },
+  RetireGrant: { KeyId: `arn:aws:kms:eu-central-1:111122223333:key/${KEY_ID}`, GrantId: 'a'.repeat(64) },
+};
