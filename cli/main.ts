@@ -8,6 +8,8 @@ const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 
 const program = new Command('ingot').description('A self-hosted home for encrypted golden machine images');
+// Before the commands are made: they inherit it.
+program.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
 
 // Listed here for --help; bin/ingot.js hands `serve` to the server before this program is loaded.
 program.command('serve').description('run the server').allowUnknownOption().helpOption(false);
@@ -28,8 +30,6 @@ program
   .option('--data <dir>', 'data directory of the server', './.ingot')
   .option('--email <address>', 'e-mail address of the account; unique in the installation')
   .action(addAccount);
-
-program.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
 
 try {
   await program.parseAsync();

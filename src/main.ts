@@ -10,6 +10,8 @@ const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 
 const program = new Command('ingot');
+// Before the commands are made: they inherit it.
+program.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
 program
   .command('serve')
   .description('run the server')
@@ -17,7 +19,6 @@ program
   .option('--listen <host:port>', 'address to listen on; port 0 takes a free one', SERVE_DEFAULTS.listen)
   .option('--machines <driver>', 'how instances run: qemu, none, auto', SERVE_DEFAULTS.machines)
   .action(serve);
-program.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
 await program.parseAsync();
 
 async function serve(options: ServeOptions): Promise<void> {
