@@ -10,12 +10,11 @@ import type { Call } from '../../authz/caller.ts';
 import type { ApiError } from '../../errors.ts';
 import type { Arn } from '../../ids.ts';
 import type { Tag } from '../../tags/tags.ts';
-import type { OperationTable } from '../operation.ts';
-import { authorizeAny, authorizeOne, dryRun, type Ec2Deps, requestTagContext } from './common.ts';
+import { authorizeAny, authorizeOne, dryRun, type Ec2Deps, type Ec2Part, requestTagContext } from './common.ts';
 import { ec2Error, invalidParameterValue, missingParameter } from './errors.ts';
 import { compileFilters } from './filters.ts';
 import { page } from './paging.ts';
-import { checkTagKey, checkTags } from './tag-specifications.ts';
+import { checkTagKey, checkTags, tagRefusals } from './tag-specifications.ts';
 
 /** One kind of resource that carries tags. */
 export interface Taggable {
@@ -131,6 +130,9 @@ const describeTags =
     return { Tags, ...(NextToken ? { NextToken } : {}) };
   };
 
-export function tagOperations(deps: TagDeps): OperationTable {
-  return { CreateTags: createTags(deps), DeleteTags: deleteTags(deps), DescribeTags: describeTags(deps) };
+export function tagOperations(deps: TagDeps): Ec2Part {
+  return {
+    operations: { CreateTags: createTags(deps), DeleteTags: deleteTags(deps), DescribeTags: describeTags(deps) },
+    refusals: tagRefusals,
+  };
 }

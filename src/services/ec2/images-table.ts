@@ -1,0 +1,49 @@
+import type { Ec2Part } from './common.ts';
+import { copyImage } from './copy-image.ts';
+import { createImage } from './create-image.ts';
+import { deregisterImage } from './deregister-image.ts';
+import { describeImageAttribute } from './describe-image-attribute.ts';
+import { describeImages } from './describe-images.ts';
+import { type ImageDeps, imageRefusals } from './image-access.ts';
+import {
+  disableImageBlockPublicAccess,
+  enableImageBlockPublicAccess,
+  getImageBlockPublicAccessState,
+} from './image-block-public-access.ts';
+import {
+  disableImage,
+  disableImageDeprecation,
+  disableImageDeregistrationProtection,
+  enableImage,
+  enableImageDeprecation,
+  enableImageDeregistrationProtection,
+} from './image-lifecycle.ts';
+import { cancelImageLaunchPermission, resetImageAttribute } from './image-permissions.ts';
+import { modifyImageAttribute } from './modify-image-attribute.ts';
+import { registerImage } from './register-image.ts';
+
+export function imageOperations(deps: ImageDeps): Ec2Part {
+  return {
+    operations: {
+      CancelImageLaunchPermission: cancelImageLaunchPermission(deps),
+      CopyImage: copyImage(deps),
+      CreateImage: createImage(deps),
+      DeregisterImage: deregisterImage(deps),
+      DescribeImageAttribute: describeImageAttribute(deps),
+      DescribeImages: describeImages(deps),
+      DisableImage: disableImage(deps),
+      DisableImageBlockPublicAccess: disableImageBlockPublicAccess(deps),
+      DisableImageDeprecation: disableImageDeprecation(deps),
+      DisableImageDeregistrationProtection: disableImageDeregistrationProtection(deps),
+      EnableImage: enableImage(deps),
+      EnableImageBlockPublicAccess: enableImageBlockPublicAccess(deps),
+      EnableImageDeprecation: enableImageDeprecation(deps),
+      EnableImageDeregistrationProtection: enableImageDeregistrationProtection(deps),
+      GetImageBlockPublicAccessState: getImageBlockPublicAccessState(deps),
+      ModifyImageAttribute: modifyImageAttribute(deps),
+      RegisterImage: registerImage(deps),
+      ResetImageAttribute: resetImageAttribute(deps),
+    },
+    refusals: imageRefusals,
+  };
+}
