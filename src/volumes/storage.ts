@@ -151,3 +151,6 @@ export interface Storage {
   /** Stops workers; attached volumes are flushed. */
   close(): Promise<void>;
 }
+
+export { openStorage, type StorageOptions } from './storage/open-storage.ts';
+export { storageMigrations } from './storage/tables.ts';
