@@ -1,7 +1,7 @@
 /** Facts read from the data directory itself, as somebody would who stole the disk. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { opendir } from 'node:fs/promises';
+import { opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface Scan {
@@ -19,23 +19,27 @@ async function* filesUnder(dir: string): AsyncGenerator<string> {
   }
 }
 
+/** Whether `text` stands in the file, also across read boundaries. */
+export async function fileHolds(path: string, text: string): Promise<boolean> {
+  const needle = Buffer.from(text);
+  let tail = Buffer.alloc(0);
+  for await (const piece of createReadStream(path, { highWaterMark: 4 << 20 }) as AsyncIterable<Buffer>) {
+    const seam = Buffer.concat([tail, piece.subarray(0, needle.length)]);
+    if (piece.includes(needle) || seam.includes(needle)) return true;
+    tail = Buffer.from(piece.subarray(Math.max(0, piece.length - needle.length + 1)));
+  }
+  return false;
+}
+
 /** Reads every byte of every file under `dir` and looks for `marker`, also across read boundaries. */
 export async function scanFor(dir: string, marker: string): Promise<Scan> {
-  const needle = Buffer.from(marker);
   const hits: string[] = [];
   let files = 0;
   let bytes = 0;
   for await (const path of filesUnder(dir)) {
     files += 1;
-    let tail = Buffer.alloc(0);
-    let found = false;
-    for await (const piece of createReadStream(path, { highWaterMark: 4 << 20 }) as AsyncIterable<Buffer>) {
-      bytes += piece.length;
-      const seam = Buffer.concat([tail, piece.subarray(0, needle.length)]);
-      if (piece.includes(needle) || seam.includes(needle)) found = true;
-      tail = Buffer.from(piece.subarray(Math.max(0, piece.length - needle.length + 1)));
-    }
-    if (found) hits.push(path);
+    bytes += (await stat(path)).size;
+    if (await fileHolds(path, marker)) hits.push(path);
   }
   return { files, bytes, hits };
 }
@@ -76,11 +80,4 @@ export async function countDistinctBlocks(dir: string, suffix: string): Promise<
     }
   }
   return { blocks, distinct: seen.size };
-}
-
-/** Shannon entropy of a byte string in bits a byte; sealed data is close to 8. */
-export function entropy(bytes: Uint8Array): number {
-  const counts = new Array<number>(256).fill(0);
-  for (const byte of bytes) counts[byte] = (counts[byte] ?? 0) + 1;
-  return -counts.reduce((sum, n) => (n === 0 ? sum : sum + (n / bytes.length) * Math.log2(n / bytes.length)), 0);
 }
