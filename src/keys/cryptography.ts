@@ -97,6 +97,10 @@ export function cryptographyMethods({ store }: KeyParts) {
       }
     },
 
+    generateRandom(_permit: Permit<'kms:GenerateRandom'>, byteCount: number): Uint8Array<ArrayBuffer> {
+      return randomBytes(byteCount);
+    },
+
     /** Only that the key's state allows the operation: a dry run that has no ciphertext to show (kms 22.3). */
     async requireUsable(permit: Permit<'kms:Decrypt' | 'kms:ReEncryptFrom' | 'kms:ReEncryptTo'>): Promise<void> {
       await usableKey(permit, 'Decrypt');

@@ -1,0 +1,88 @@
+import { type CreateGrantCommand, GrantOperation } from '@aws-sdk/client-kms';
+import { createGrantConditions } from '../../keys/grant-conditions.ts';
+import type { GrantConstraints } from '../../keys/records.ts';
+import type { InputOf, OperationOf } from '../operation.ts';
+import { Constraints, encryptionContext, invalid, unsupported } from './constraints.ts';
+import { authorize, checkGrantTokens, type Kms, locate, note } from './kms.ts';
+
+type Input = InputOf<CreateGrantCommand>;
+
+/** What a symmetric encryption key can do; other operations cannot be granted on it (15.2). */
+const OF_SYMMETRIC_KEYS: readonly string[] = [
+  'Decrypt',
+  'Encrypt',
+  'GenerateDataKey',
+  'GenerateDataKeyWithoutPlaintext',
+  'GenerateDataKeyPair',
+  'GenerateDataKeyPairWithoutPlaintext',
+  'ReEncryptFrom',
+  'ReEncryptTo',
+  'CreateGrant',
+  'RetireGrant',
+  'DescribeKey',
+];
+
+export const createGrant =
+  (kms: Kms): OperationOf<CreateGrantCommand> =>
+  async (call, input) => {
+    checkShape(input);
+    const constraints = readConstraints(input.Constraints);
+    const grant = {
+      granteePrincipal: input.GranteePrincipal!,
+      operations: input.Operations!,
+      constraints,
+      ...(input.RetiringPrincipal === undefined ? {} : { retiringPrincipal: input.RetiringPrincipal }),
+      ...(input.Name === undefined ? {} : { name: input.Name }),
+    };
+    const { constraints: _, ...shown } = grant;
+    const parameters = {
+      keyId: input.KeyId,
+      ...shown,
+      ...(Object.keys(constraints).length > 0 ? { constraints } : {}),
+    };
+    note(call, false, parameters);
+    checkGrantTokens(kms, input.GrantTokens);
+    const target = await locate(kms, call, 'kms:CreateGrant', input.KeyId!);
+    const permit = await authorize(kms, call, 'kms:CreateGrant', target, createGrantConditions(call, grant));
+    const alien = grant.operations.find((operation) => !OF_SYMMETRIC_KEYS.includes(operation));
+    if (alien !== undefined) {
+      throw invalid(`Operation ${alien} is not valid for a key with key usage ${target.key.usage}.`);
+    }
+    const made = await kms.keys.createGrant(permit, grant, { dryRun: input.DryRun ?? false });
+    note(call, false, parameters, { grantId: made.grantId, keyId: target.key.arn });
+    return { GrantId: made.grantId, GrantToken: made.grantToken };
+  };
+
+function checkShape(input: Input): void {
+  const constraints = new Constraints()
+    .length('granteePrincipal', input.GranteePrincipal, 1, 256)
+    .length('retiringPrincipal', input.RetiringPrincipal, 1, 256)
+    .length('name', input.Name, 1, 256)
+    .pattern('name', input.Name, /^[a-zA-Z0-9:/_-]*$/, '^[a-zA-Z0-9:/_-]+$')
+    .length('operations', input.Operations, 1, Number.MAX_SAFE_INTEGER);
+  for (const [index, operation] of (input.Operations ?? []).entries()) {
+    constraints.oneOf(`operations.${index + 1}.member`, operation, Object.values(GrantOperation));
+  }
+  constraints.enforce();
+  if (input.GranteeServicePrincipal !== undefined) throw unsupported('GranteeServicePrincipal');
+  if (input.RetiringServicePrincipal !== undefined) throw unsupported('RetiringServicePrincipal');
+  new Constraints().given('granteePrincipal', input.GranteePrincipal).enforce();
+  if (input.Operations?.every((operation) => operation === 'CreateGrant')) {
+    throw invalid('Grants must not contain only the CreateGrant operation.');
+  }
+}
+
+/** At most one encryption context constraint, of at most 8 pairs (15.5). */
+function readConstraints(given: Input['Constraints']): GrantConstraints {
+  if (!given) return {};
+  const { EncryptionContextSubset: subset, EncryptionContextEquals: equals } = given;
+  if ('SourceArn' in given && given.SourceArn !== undefined) throw unsupported('The grant constraint SourceArn');
+  if (subset && equals) throw invalid('More than one constraint supplied');
+  const pairs = Object.entries(subset ?? equals ?? {});
+  if (pairs.length > 8) throw invalid('A grant constraint has at most 8 encryption context pairs.');
+  if (pairs.some(([, value]) => value.length > 384)) {
+    throw invalid('A value in the encryption context of a grant constraint has at most 384 characters.');
+  }
+  if (subset) return { encryptionContextSubset: encryptionContext(subset) };
+  return equals ? { encryptionContextEquals: encryptionContext(equals) } : {};
+}
