@@ -1,0 +1,167 @@
+/**
+ * Instances: what a user launches from an image. An instance has a record, volumes, a network interface and, while it
+ * runs, a machine. Its states are those of EC2:
+ *
+ *     pending ──▶ running ◀──▶ stopping/stopped          every arrow is a durable job; where KMS refuses,
+ *        └──────────┴──▶ shutting-down ──▶ terminated     pending ends terminated (K-14), a start ends stopped (K-17)
+ *
+ * This file is the contract that the services see.
+ */
+import type { Call } from '../authz/caller.ts';
+import type { Permit } from '../authz/permit.ts';
+import type { Tx } from '../db/db.ts';
+import type { AccountId, ImageId, InstanceId, LaunchTemplateId, Region, VolumeId } from '../ids.ts';
+import type { ImageRecord, InstancesForImages } from '../images/images.ts';
+import type { SubnetRecord } from '../network/network.ts';
+import type { Tag } from '../tags/tags.ts';
+import type { EncryptionOutcome, VolumeRequest } from '../volumes/volumes.ts';
+
+export type InstanceState = 'pending' | 'running' | 'shutting-down' | 'terminated' | 'stopping' | 'stopped';
+
+/** Codes of 7.1. */
+export const STATE_CODES: Readonly<Record<InstanceState, number>> = {
+  pending: 0,
+  running: 16,
+  'shutting-down': 32,
+  terminated: 48,
+  stopping: 64,
+  stopped: 80,
+};
+
+export interface StateReason {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** One device as the launch wants it; the volume's id is known before the volume is made, so making it may repeat. */
+export interface LaunchDevice {
+  readonly deviceName: string;
+  readonly volumeId: VolumeId;
+  readonly request: VolumeRequest;
+  readonly outcome: EncryptionOutcome;
+  readonly deleteOnTermination: boolean;
+}
+
+export interface InstanceRecord {
+  readonly id: InstanceId;
+  readonly ownerId: AccountId;
+  readonly region: Region;
+  readonly reservationId: string;
+  readonly launchIndex: number;
+  /** ARN of who launched it. */
+  readonly launchedBy: string;
+  readonly imageId: ImageId;
+  readonly instanceType: string;
+  readonly state: InstanceState;
+  readonly stateReason?: StateReason;
+  readonly stateTransitionReason: string;
+  readonly launchTime: Date;
+  readonly terminatedAt?: Date;
+  readonly zone: string;
+  readonly subnetId: string;
+  readonly vpcId: string;
+  readonly privateIp: string;
+  readonly groupIds: readonly string[];
+  readonly keyName?: string;
+  readonly architecture: string;
+  /** As the image has it. */
+  readonly bootMode?: ImageRecord['bootMode'];
+  /** What the machine boots with. */
+  readonly currentBootMode: 'legacy-bios' | 'uefi';
+  readonly rootDeviceName: string;
+  readonly virtualizationType: string;
+  readonly enaSupport: boolean;
+  readonly platform?: 'windows';
+  readonly platformDetails: string;
+  readonly shutdownBehavior: 'stop' | 'terminate';
+  readonly disableApiTermination: boolean;
+  readonly disableApiStop: boolean;
+  readonly clientToken?: string;
+  readonly devices: readonly LaunchDevice[];
+  /** It has been running: the devices of the launch have become attached volumes. */
+  readonly launched: boolean;
+  /** The machine is down for a moment and the instance is not: a reboot, or CreateImage. */
+  readonly held: boolean;
+}
+
+export interface AttachedVolume {
+  readonly deviceName: string;
+  readonly volumeId: VolumeId;
+  readonly state: 'attaching' | 'attached' | 'busy' | 'detaching' | 'detached';
+  readonly attachTime: Date;
+  readonly deleteOnTermination: boolean;
+}
+
+/** A launch that was checked and authorized. */
+export interface LaunchRequest {
+  readonly ownerId: AccountId;
+  readonly image: ImageRecord;
+  readonly instanceType: string;
+  readonly count: number;
+  readonly subnet: SubnetRecord;
+  readonly groupIds: readonly string[];
+  readonly privateIp?: string;
+  readonly interfaceDescription: string;
+  readonly interfaceDeleteOnTermination: boolean;
+  readonly keyName?: string;
+  readonly shutdownBehavior: InstanceRecord['shutdownBehavior'];
+  readonly disableApiTermination: boolean;
+  readonly disableApiStop: boolean;
+  readonly clientToken?: string;
+  readonly devices: readonly Omit<LaunchDevice, 'volumeId'>[];
+  readonly tags: {
+    readonly instance: readonly Tag[];
+    readonly volume: readonly Tag[];
+    readonly 'network-interface': readonly Tag[];
+  };
+  readonly launchTemplate?: { readonly id: LaunchTemplateId; readonly version: number };
+}
+
+export type InstanceRefusalReason =
+  | 'instance-not-found'
+  | 'instance-state'
+  | 'instance-termination-protected'
+  | 'instance-stop-protected'
+  | 'device-in-use'
+  | 'device-is-root'
+  | 'zone-mismatch';
+
+export interface Instances extends InstancesForImages {
+  find(region: Region, id: string): Promise<InstanceRecord | undefined>;
+  /** Terminated ones for about an hour (L-2). */
+  list(account: AccountId, region: Region): Promise<InstanceRecord[]>;
+  /** All instances of one launch. */
+  ofReservation(reservationId: string): Promise<InstanceRecord[]>;
+  /** Volumes by instance, the root device first. */
+  attachedVolumes(account: AccountId, region: Region): Promise<ReadonlyMap<InstanceId, readonly AttachedVolume[]>>;
+  /** Records pending instances and enqueues a job for each, in the name of the caller (RI-5, RI-6). */
+  launch(tx: Tx, permit: Permit<'ec2:RunInstances'>, call: Call, request: LaunchRequest): Promise<InstanceRecord[]>;
+  /** Gives the state before and after. The caller's rights on the keys decide later (K-17). */
+  start(tx: Tx, permit: Permit<'ec2:StartInstances'>, call: Call): Promise<StateChange>;
+  stop(tx: Tx, permit: Permit<'ec2:StopInstances'>, options: { readonly force: boolean }): Promise<StateChange>;
+  reboot(tx: Tx, permit: Permit<'ec2:RebootInstances'>): Promise<void>;
+  terminate(tx: Tx, permit: Permit<'ec2:TerminateInstances'>): Promise<StateChange>;
+  modify(
+    tx: Tx,
+    permit: Permit<'ec2:ModifyInstanceAttribute'>,
+    change: Partial<
+      Pick<InstanceRecord, 'shutdownBehavior' | 'disableApiTermination' | 'disableApiStop' | 'instanceType'>
+    >,
+  ): Promise<void>;
+  /** Attaches a volume to a running or stopped instance; a KMS refusal is thrown (K-18) and changes nothing. */
+  attachVolume(
+    permit: Permit<'ec2:AttachVolume'>,
+    call: Call,
+    request: { readonly volumeId: VolumeId; readonly device: string },
+  ): Promise<AttachedVolume>;
+  detachVolume(permit: Permit<'ec2:DetachVolume'>, volumeId: VolumeId): Promise<AttachedVolume>;
+  /** At most the last 64 KiB that the guest wrote to its console. */
+  consoleOutput(permit: Permit<'ec2:GetConsoleOutput'>): Promise<{ readonly output: Uint8Array; readonly at: Date }>;
+  /** Takes up what an earlier process left: machines that run on are adopted, dead ones stop. Before jobs start. */
+  recover(): Promise<void>;
+}
+
+export interface StateChange {
+  readonly instance: InstanceRecord;
+  readonly previous: InstanceState;
+}

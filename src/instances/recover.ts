@@ -1,0 +1,47 @@
+/**
+ * After a start of Ingot: machines that ran on get their volumes back, so that the reads and writes they wait for go
+ * through, and machines that are gone are noticed. Jobs of the earlier process go on by themselves afterwards.
+ */
+import type { Context } from './context.ts';
+import { reading } from './context.ts';
+import { machineIsGone } from './exits.ts';
+import type { InstanceRecord } from './instances.ts';
+import { reopenVolumes, startMachine } from './machine-of.ts';
+import { recordOf, selectInstances } from './tables.ts';
+
+export async function recover(ctx: Context): Promise<void> {
+  const rows = await selectInstances(reading(ctx))
+    .where('state', 'in', ['running', 'stopping', 'shutting-down'])
+    .execute();
+  const records = rows.map(recordOf);
+  // Volumes first: a guest that has shut down meanwhile cannot let go of its disks without them.
+  for (const record of records) await reopen(ctx, record);
+  const adopted = new Set(await ctx.driver.adopt());
+  const known = new Set(records.map((record) => record.id));
+  for (const id of adopted) {
+    if (known.has(id)) continue;
+    const row = await selectInstances(reading(ctx)).where('id', '=', id).executeTakeFirst();
+    // The job that launches a pending instance finds its machine there.
+    if (row?.state !== 'pending') await ctx.driver.kill(id);
+  }
+  for (const record of records) {
+    await ctx.lock.run(record.id, () => machineIsGone(ctx, record.id, 'died'));
+  }
+  if (records.length > 0) {
+    ctx.log.info({ instances: records.length, machines: adopted.size }, 'instances of the last run were taken up');
+  }
+}
+
+async function reopen(ctx: Context, record: InstanceRecord): Promise<void> {
+  try {
+    const volumes = await reopenVolumes(ctx, record);
+    // Without real machines nothing can have died.
+    if (ctx.driver.kind === 'none' && record.state === 'running') await startMachine(ctx, record, volumes);
+  } catch (error) {
+    ctx.log.error(
+      { instanceId: record.id, error },
+      'the volumes of a running instance cannot be opened: it is stopped',
+    );
+    await ctx.driver.kill(record.id);
+  }
+}
