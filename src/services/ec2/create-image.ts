@@ -1,4 +1,4 @@
-import type { BlockDeviceMapping, CreateImageRequest, CreateImageResult } from '@aws-sdk/client-ec2';
+import type { BlockDeviceMapping, CreateImageRequest, CreateImageResult, EbsBlockDevice } from '@aws-sdk/client-ec2';
 import type { Call } from '../../authz/caller.ts';
 import { ec2Arn, imageArn, snapshotArn } from '../../ids.ts';
 import type { ImageDevice, InstanceSource, NewImage } from '../../images/images.ts';
@@ -152,14 +152,12 @@ function attachedDevice(
   return {
     deviceName,
     ebs: {
-      ...volumeShape(
-        {
-          VolumeSize: volume.sizeGiB,
-          ...(iops === undefined ? {} : { Iops: iops }),
-          ...(throughput === undefined ? {} : { Throughput: throughput }),
-        },
-        { type: volumeType },
-      ),
+      ...volumeShape({
+        VolumeSize: volume.sizeGiB,
+        VolumeType: volumeType as EbsBlockDevice['VolumeType'],
+        Iops: iops,
+        Throughput: throughput,
+      }),
       deleteOnTermination: ebs.DeleteOnTermination ?? deleteOnTermination,
       encrypted: volume.encrypted,
     },

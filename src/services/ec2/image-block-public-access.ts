@@ -15,13 +15,13 @@ import type { ImageDeps } from './image-access.ts';
 export const enableImageBlockPublicAccess =
   (deps: ImageDeps) =>
   async (call: Call, input: EnableImageBlockPublicAccessRequest): Promise<EnableImageBlockPublicAccessResult> => {
+    const permit = await authorizeAny(deps.authorizer, call, 'ec2:EnableImageBlockPublicAccess');
+    dryRun(input);
     const state = input.ImageBlockPublicAccessState;
     if (!state) throw missingParameter('ImageBlockPublicAccessState');
     if (state !== 'block-new-sharing') {
       throw invalidParameterValue(`Value (${state}) for parameter imageBlockPublicAccessState is invalid.`);
     }
-    const permit = await authorizeAny(deps.authorizer, call, 'ec2:EnableImageBlockPublicAccess');
-    dryRun(input);
     await deps.db.write((tx) =>
       deps.images.setBlockPublicAccess(tx, permit, call.caller.accountId, call.region, state),
     );

@@ -3,21 +3,8 @@ import type { BlockDeviceMapping, EbsBlockDevice } from '@aws-sdk/client-ec2';
 import type { ImageDevice, ImageVolume } from '../../images/images.ts';
 import type { SnapshotRecord } from '../../volumes/volumes.ts';
 import { refuseAllBut } from './common.ts';
-import { ec2Error, invalidParameterCombination, invalidParameterValue, missingParameter } from './errors.ts';
-
-/** GiB from and to, and IOPS from and to where the type takes them (CV-12). */
-const VOLUME_TYPES: Readonly<
-  Record<string, { readonly sizeGiB: readonly [number, number]; readonly iops?: readonly [number, number] }>
-> = {
-  gp2: { sizeGiB: [1, 16_384] },
-  gp3: { sizeGiB: [1, 65_536], iops: [3000, 80_000] },
-  io1: { sizeGiB: [4, 16_384], iops: [100, 64_000] },
-  io2: { sizeGiB: [4, 65_536], iops: [100, 256_000] },
-  st1: { sizeGiB: [125, 16_384] },
-  sc1: { sizeGiB: [125, 16_384] },
-  standard: { sizeGiB: [1, 1024] },
-};
-const THROUGHPUT_MIB = [125, 2000] as const;
+import { ec2Error, invalidParameterCombination, missingParameter } from './errors.ts';
+import { volumeKind } from './volume-types.ts';
 
 /** KmsKeyId has no place in an image: its key is the snapshots' (BI-3). */
 export function refuseKmsKey(mappings: readonly BlockDeviceMapping[] | undefined): void {
@@ -40,51 +27,16 @@ export function checkDeviceNames(mappings: readonly BlockDeviceMapping[]): void 
   }
 }
 
-/** Size, type, IOPS and throughput of a volume that is to be. Type and size are the defaults where not given. */
+/** Size, type, IOPS and throughput of a volume that is to be, checked and with the defaults of the type (CV-12). */
 export function volumeShape(
   ebs: EbsBlockDevice,
-  defaults: { readonly type: string; readonly sizeGiB?: number },
+  defaultSizeGiB?: number,
 ): Pick<ImageVolume, 'volumeSizeGiB' | 'volumeType' | 'iops' | 'throughput'> {
-  const volumeType = ebs.VolumeType ?? defaults.type;
-  const bounds = Object.hasOwn(VOLUME_TYPES, volumeType) ? VOLUME_TYPES[volumeType] : undefined;
-  if (!bounds) throw ec2Error('UnknownVolumeType', `Unsupported volume type '${volumeType}' for volume creation.`);
-  const volumeSizeGiB = ebs.VolumeSize ?? defaults.sizeGiB;
-  if (volumeSizeGiB === undefined) {
-    throw missingParameter('BlockDeviceMapping.Ebs.VolumeSize');
-  }
-  const [from, to] = bounds.sizeGiB;
-  if (volumeSizeGiB < from || volumeSizeGiB > to) {
-    throw invalidParameterValue(
-      `Volume of ${volumeSizeGiB}GiB is ${volumeSizeGiB < from ? 'smaller' : 'larger'} than the ${volumeSizeGiB < from ? 'minimum' : 'maximum'} of ${volumeSizeGiB < from ? from : to}GiB for volume type ${volumeType}.`,
-    );
-  }
-  if (ebs.Iops !== undefined) {
-    if (!bounds.iops) {
-      throw invalidParameterCombination(`The parameter iops is not supported for ${volumeType} volumes.`);
-    }
-    const [least, most] = bounds.iops;
-    if (ebs.Iops < least || ebs.Iops > most) {
-      throw invalidParameterValue(
-        `Volume iops of ${ebs.Iops} is out of range; ${volumeType} takes ${least} to ${most}.`,
-      );
-    }
-  } else if (volumeType === 'io1' || volumeType === 'io2') {
-    throw missingParameter('BlockDeviceMapping.Ebs.Iops');
-  }
-  if (ebs.Throughput !== undefined) {
-    if (volumeType !== 'gp3') {
-      throw invalidParameterCombination(`The parameter throughput is not supported for ${volumeType} volumes.`);
-    }
-    if (ebs.Throughput < THROUGHPUT_MIB[0] || ebs.Throughput > THROUGHPUT_MIB[1]) {
-      throw invalidParameterValue(`Volume throughput of ${ebs.Throughput} MiB/s is out of range.`);
-    }
-  }
-  return {
-    volumeSizeGiB,
-    volumeType,
-    ...(ebs.Iops === undefined ? {} : { iops: ebs.Iops }),
-    ...(ebs.Throughput === undefined ? {} : { throughput: ebs.Throughput }),
-  };
+  const volumeSizeGiB = ebs.VolumeSize ?? defaultSizeGiB;
+  if (volumeSizeGiB === undefined) throw missingParameter('BlockDeviceMapping.Ebs.VolumeSize');
+  const { iops, ...kind } = volumeKind(ebs, volumeSizeGiB);
+  // The IOPS of a gp2 volume follow from its size, so an image does not say them.
+  return { volumeSizeGiB, ...kind, ...(iops === undefined || kind.volumeType === 'gp2' ? {} : { iops }) };
 }
 
 /** One device that is not a volume attached to an instance: from a snapshot, empty, or instance storage. */
@@ -111,7 +63,7 @@ export function newDevice(
       'Parameter encrypted is invalid. You cannot specify the encrypted flag if specifying a snapshot id in a block device mapping.',
     );
   }
-  const shape = volumeShape(ebs, { type: 'gp2', ...(snapshot ? { sizeGiB: snapshot.volumeSizeGiB } : {}) });
+  const shape = volumeShape(ebs, snapshot?.volumeSizeGiB);
   if (snapshot && shape.volumeSizeGiB < snapshot.volumeSizeGiB) {
     throw ec2Error(
       'InvalidBlockDeviceMapping',

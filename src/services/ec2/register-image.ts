@@ -72,7 +72,20 @@ export const registerImage =
     checkDeviceNames(mappings);
     refuseKmsKey(mappings);
 
-    const snapshots = await snapshotsOf(deps, call, mappings);
+    const ids = [...new Set(mappings.flatMap(({ Ebs }) => (Ebs?.SnapshotId ? [Ebs.SnapshotId] : [])))];
+    const found = await deps.snapshots.findMany(call.region, ids);
+    const snapshots = new Map<string, SnapshotRecord>(found.map((snapshot) => [snapshot.id, snapshot]));
+    const resource = { arn: imageArn(call.region, '*') };
+    const [permit] = await authorizeAll(deps.authorizer, call, 'ec2:RegisterImage', [
+      { resource, context: { ...requestTagContext(tags), 'ec2:Owner': accountId } },
+      ...ids.map((snapshotId) => {
+        const snapshot = snapshots.get(snapshotId);
+        const resource = { arn: snapshotArn(call.region, snapshotId) };
+        return snapshot ? { resource, context: snapshotContext(snapshot) } : { resource };
+      }),
+    ]);
+    await authorizeTagsOnCreate(deps.authorizer, call, 'RegisterImage', [{ resource, tags }]);
+    dryRun(input);
     const devices = mappings.map((mapping) => {
       if (mapping.NoDevice !== undefined) {
         throw invalidParameterValue(`The device '${mapping.DeviceName}' is not there, so NoDevice has no meaning.`);
@@ -103,16 +116,6 @@ export const registerImage =
       blockDeviceMappings: devices,
     };
 
-    const resource = { arn: imageArn(call.region, '*') };
-    const [permit] = await authorizeAll(deps.authorizer, call, 'ec2:RegisterImage', [
-      { resource, context: { ...requestTagContext(tags), 'ec2:Owner': accountId } },
-      ...[...snapshots.values()].map((snapshot) => ({
-        resource: { arn: snapshotArn(call.region, snapshot.id) },
-        context: snapshotContext(snapshot),
-      })),
-    ]);
-    await authorizeTagsOnCreate(deps.authorizer, call, 'RegisterImage', [{ resource, tags }]);
-    dryRun(input);
     const { id } = await deps.db.write(async (tx) => {
       const record = await deps.images.register(tx, permit!, accountId, call.region, image);
       await deps.tags.put(tx, accountId, call.region, 'image', record.id, tags);
@@ -120,12 +123,3 @@ export const registerImage =
     });
     return { ImageId: id };
   };
-
-async function snapshotsOf(
-  deps: ImageDeps,
-  call: Call,
-  mappings: NonNullable<RegisterImageRequest['BlockDeviceMappings']>,
-): Promise<Map<string, SnapshotRecord>> {
-  const ids = [...new Set(mappings.flatMap(({ Ebs }) => (Ebs?.SnapshotId ? [Ebs.SnapshotId] : [])))];
-  return new Map((await deps.snapshots.findMany(call.region, ids)).map((snapshot) => [snapshot.id, snapshot]));
-}

@@ -8,7 +8,7 @@ import type {
 } from '@aws-sdk/client-ec2';
 import type { Call } from '../../authz/caller.ts';
 import type { ApiError } from '../../errors.ts';
-import type { Arn } from '../../ids.ts';
+import { type Arn, isEc2Id } from '../../ids.ts';
 import type { Tag } from '../../tags/tags.ts';
 import { authorizeAny, authorizeOne, dryRun, type Ec2Deps, type Ec2Part, requestTagContext } from './common.ts';
 import { ec2Error, invalidParameterValue, missingParameter } from './errors.ts';
@@ -20,8 +20,10 @@ import { checkTagKey, checkTags, tagRefusals } from './tag-specifications.ts';
 export interface Taggable {
   /** As in DescribeTags: `image`, `volume`, … */
   readonly resourceType: string;
-  /** ARN of the resource if it exists and the caller may see it. */
-  find(call: Call, id: string): Promise<Arn | undefined>;
+  /** ARN the resource has, or would have if it existed. */
+  arn(call: Call, id: string): Arn;
+  /** Whether it exists and the caller may see it. */
+  exists(call: Call, id: string): Promise<boolean>;
   notFound(id: string): ApiError;
 }
 
@@ -34,11 +36,12 @@ const RESOURCES_MAX = 1000;
 
 interface Target {
   readonly id: string;
+  readonly kind: Taggable;
   readonly arn: Arn;
-  readonly resourceType: string;
   readonly tags: readonly Tag[];
 }
 
+/** The resources named, each once. Whether they exist is asked after authorization, by {@link requireExisting}. */
 async function targets(deps: TagDeps, call: Call, resources: readonly string[] | undefined): Promise<Target[]> {
   if (!resources?.length) throw missingParameter('ResourceId');
   if (resources.length > RESOURCES_MAX) {
@@ -46,16 +49,18 @@ async function targets(deps: TagDeps, call: Call, resources: readonly string[] |
   }
   const ids = [...new Set(resources)];
   const existing = await deps.tags.of(call.caller.accountId, call.region, ids);
-  const found: Target[] = [];
-  for (const id of ids) {
+  return ids.map((id) => {
     const prefix = id.slice(0, id.lastIndexOf('-'));
     const kind = Object.hasOwn(deps.taggable, prefix) ? deps.taggable[prefix] : undefined;
-    if (!kind) throw ec2Error('InvalidID', `The ID '${id}' is not valid`);
-    const arn = await kind.find(call, id);
-    if (!arn) throw kind.notFound(id);
-    found.push({ id, arn, resourceType: kind.resourceType, tags: existing.get(id) ?? [] });
+    if (!kind || !isEc2Id(id, prefix)) throw ec2Error('InvalidID', `The ID '${id}' is not valid`);
+    return { id, kind, arn: kind.arn(call, id), tags: existing.get(id) ?? [] };
+  });
+}
+
+async function requireExisting(call: Call, found: readonly Target[]): Promise<void> {
+  for (const { id, kind } of found) {
+    if (!(await kind.exists(call, id))) throw kind.notFound(id);
   }
-  return found;
 }
 
 export const tagRecord = (tags: readonly Tag[]): Record<string, string> =>
@@ -70,9 +75,10 @@ const createTags = (deps: TagDeps) => async (call: Call, input: CreateTagsReques
     await authorizeOne(deps.authorizer, call, 'ec2:CreateTags', resource, requestTagContext(tags));
   }
   dryRun(input);
+  await requireExisting(call, found);
   await deps.db.write(async (tx) => {
-    for (const { id, resourceType } of found) {
-      await deps.tags.put(tx, call.caller.accountId, call.region, resourceType, id, tags);
+    for (const { id, kind } of found) {
+      await deps.tags.put(tx, call.caller.accountId, call.region, kind.resourceType, id, tags);
     }
   });
   return {};
@@ -91,6 +97,7 @@ const deleteTags = (deps: TagDeps) => async (call: Call, input: DeleteTagsReques
     await authorizeOne(deps.authorizer, call, 'ec2:DeleteTags', resource, context);
   }
   dryRun(input);
+  await requireExisting(call, found);
   await deps.db.write(async (tx) => {
     for (const { id, tags: existing } of found) {
       // Without tags every one goes, but those that AWS put there (LT-14).

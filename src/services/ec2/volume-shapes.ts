@@ -197,19 +197,18 @@ export function volumeTaggables(deps: Pick<VolumeDeps, 'volumes' | 'snapshots'>)
   return {
     vol: {
       resourceType: 'volume',
-      async find(call, id) {
-        const volume = await deps.volumes.find(call.region, id);
-        const isOwn = volume?.ownerId === call.caller.accountId;
-        return isOwn ? ec2Arn(call.region, volume.ownerId, 'volume', id) : undefined;
+      arn: (call, id) => ec2Arn(call.region, call.caller.accountId, 'volume', id),
+      async exists(call, id) {
+        return (await deps.volumes.find(call.region, id))?.ownerId === call.caller.accountId;
       },
       notFound: volumeNotFound,
     },
     snap: {
       resourceType: 'snapshot',
-      async find(call, id) {
+      arn: (call, id) => snapshotArn(call.region, id),
+      async exists(call, id) {
         const snapshot = await deps.snapshots.find(call.region, id);
-        const mayUse = snapshot && deps.snapshots.mayUse(snapshot, call.caller.accountId);
-        return mayUse ? snapshotArn(call.region, id) : undefined;
+        return snapshot !== undefined && deps.snapshots.mayUse(snapshot, call.caller.accountId);
       },
       notFound: snapshotNotFound,
     },
