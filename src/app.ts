@@ -8,20 +8,40 @@ import { auditMigrations, createAudit } from './audit/trail.ts';
 import { createAuthenticator } from './authn/authenticate.ts';
 import type { Config } from './config.ts';
 import { openRootKey } from './crypto/root-key.ts';
-import { lockDataDir, writeEndpoint, writeRootCredentials } from './data-dir.ts';
+import { lockDataDir, runtimeFolder, writeEndpoint, writeRootCredentials } from './data-dir.ts';
 import type { Db, Migration } from './db/db.ts';
 import { openDb } from './db/sqlite.ts';
 import { createPipeline } from './http/pipeline.ts';
 import { createFrontDoor } from './http/server.ts';
 import { createIdempotency, idempotencyMigrations } from './idempotency/idempotency.ts';
+import { createAuthorizationMessages } from './identity/authorization-messages.ts';
 import { createIdentity, identityMigrations } from './identity/identity.ts';
+import { organizationPlaceOf } from './identity/organization-place.ts';
+import { createImages } from './images/create-images.ts';
+import type { Images } from './images/images.ts';
+import { imagesMigrations } from './images/tables.ts';
+import { createInstances, instancesMigrations } from './instances/create.ts';
+import { instanceType } from './instances/instance-types.ts';
+import type { Instances } from './instances/instances.ts';
+import { chooseMachineDriver } from './instances/qemu/index.ts';
 import { createJobs, jobsMigrations } from './jobs/runner.ts';
 import { createKeys } from './keys/keys.ts';
 import { keysMigrations } from './keys/tables.ts';
+import { createLaunchTemplates, launchTemplateMigrations } from './launch-templates/create-launch-templates.ts';
 import type { Log } from './log.ts';
-import { REGIONS } from './network/regions.ts';
+import { createNetwork } from './network/create-network.ts';
+import { isRegion, REGIONS } from './network/regions.ts';
+import { networkMigrations } from './network/tables.ts';
 import { cloudtrailService } from './services/cloudtrail/index.ts';
 import { ebsService } from './services/ebs/index.ts';
+import type { Ec2Deps } from './services/ec2/common.ts';
+import { imageOperations } from './services/ec2/images-table.ts';
+import { ec2Service } from './services/ec2/index.ts';
+import { launchTemplateOperations } from './services/ec2/launch-templates-table.ts';
+import { tagOperations } from './services/ec2/tag-resources.ts';
+import { imagesTaggable } from './services/ec2/taggable.ts';
+import { volumeOperations } from './services/ec2/volumes-table.ts';
+import { kmsService } from './services/kms/index.ts';
 import type { Service } from './services/operation.ts';
 import { createTags, tagMigrations } from './tags/tags.ts';
 import { createVolumes, volumesMigrations } from './volumes/create.ts';
@@ -36,8 +56,12 @@ const MIGRATIONS: readonly Migration[] = [
   auditMigrations,
   idempotencyMigrations,
   identityMigrations,
+  imagesMigrations,
+  instancesMigrations,
   jobsMigrations,
   keysMigrations,
+  launchTemplateMigrations,
+  networkMigrations,
   storageMigrations,
   tagMigrations,
   volumesMigrations,
@@ -99,9 +123,66 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     rootKey,
   });
 
+  const driver = await chooseMachineDriver({
+    kind: config.machines,
+    runtimeDir: await runtimeFolder(dataDir, 'machines'),
+    log,
+  });
+  closers.add(() => driver.close());
+  log.info({ machines: driver.kind }, driver.about);
+
+  const network = createNetwork({ db, clock });
+  const launchTemplates = createLaunchTemplates({ db, clock });
+  const images: Images = createImages({
+    db,
+    clock,
+    jobs,
+    snapshots,
+    tags,
+    instances: () => instances,
+    organizationOf: (account) => organizationPlaceOf(identity.organizations, account),
+  });
+  const instances: Instances = createInstances({
+    db,
+    volumes,
+    images,
+    network,
+    driver,
+    jobs,
+    tags,
+    rootKey,
+    clock,
+    log,
+  });
+
+  const ec2: Ec2Deps = { authorizer, db, tags };
   const services: readonly Service[] = [
     cloudtrailService({ audit, authorizer }),
     ebsService({ authorizer, db, snapshots, direct, tags, idempotency }),
+    ec2Service({
+      encodeAuthorizationFailure: createAuthorizationMessages(rootKey).encode,
+      parts: [
+        imageOperations({ ...ec2, images, snapshots, volumes, idempotency, instances, isRegion }),
+        launchTemplateOperations({
+          ...ec2,
+          launchTemplates,
+          idempotency,
+          isInstanceType: (name) => instanceType(name) !== undefined,
+        }),
+        tagOperations({ ...ec2, taggable: imagesTaggable({ images, snapshots, volumes, launchTemplates }) }),
+        volumeOperations({
+          ...ec2,
+          volumes,
+          snapshots,
+          ebsDefaults,
+          keys: onBehalf,
+          idempotency,
+          clock,
+          imagesUsingSnapshot: (id) => images.imagesUsingSnapshot(id),
+        }),
+      ],
+    }),
+    kmsService({ keys }),
   ];
 
   const wire = new Wire(REGISTRY);
@@ -109,6 +190,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
   const pipeline = createPipeline({ wire, services, authenticator, audit, log, clock });
   const frontDoor = createFrontDoor({ wire, pipeline, log });
 
+  await instances.recover();
   await jobs.start();
   closers.add(() => jobs.stop());
   closers.add(() => frontDoor.stop());

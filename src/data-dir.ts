@@ -4,9 +4,11 @@
  * The lock is an exclusive SQLite transaction on the file `lock`: the kernel lets go of it when the process ends,
  * however it ends, so it cannot go stale.
  */
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { chmod, lstat, mkdir, open, readFile, rename } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { sha256Hex } from './crypto/hash.ts';
 
 /** Another server holds the data directory. */
 export class DataDirInUseError extends Error {
@@ -38,6 +40,23 @@ const SQLITE_BUSY = 5;
 
 function isBusy(error: unknown): boolean {
   return error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY;
+}
+
+/** Longest path of the data directory below which sockets are made: the kernel allows a socket 107 bytes in all. */
+const RUNTIME_PATH_BYTES_MAX = 70;
+
+/** A private folder for sockets: in the data directory, or in the temporary folder where that path is too long. */
+export async function runtimeFolder(directory: string, name: string): Promise<string> {
+  const near = join(directory, name);
+  const far = join(tmpdir(), `ingot-${name}-${sha256Hex(directory).slice(0, 16)}`);
+  const folder = Buffer.byteLength(near) <= RUNTIME_PATH_BYTES_MAX ? near : far;
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  // In a shared temporary folder somebody else may have made the name first.
+  const found = await lstat(folder);
+  if (!found.isDirectory() || found.uid !== process.getuid?.())
+    throw new Error(`${folder} is not a folder of this user`);
+  await chmod(folder, 0o700);
+  return folder;
 }
 
 const ROOT_PROFILE = 'ingot';
