@@ -39,7 +39,8 @@ import { imageOperations } from './services/ec2/images-table.ts';
 import { ec2Service } from './services/ec2/index.ts';
 import { launchTemplateOperations } from './services/ec2/launch-templates-table.ts';
 import { tagOperations } from './services/ec2/tag-resources.ts';
-import { imagesTaggable } from './services/ec2/taggable.ts';
+import { imageTaggables } from './services/ec2/taggable.ts';
+import { volumeTaggables } from './services/ec2/volume-shapes.ts';
 import { volumeOperations } from './services/ec2/volumes-table.ts';
 import { kmsService } from './services/kms/index.ts';
 import type { Service } from './services/operation.ts';
@@ -169,7 +170,10 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
           idempotency,
           isInstanceType: (name) => instanceType(name) !== undefined,
         }),
-        tagOperations({ ...ec2, taggable: imagesTaggable({ images, snapshots, volumes, launchTemplates }) }),
+        tagOperations({
+          ...ec2,
+          taggable: { ...imageTaggables({ images, launchTemplates }), ...volumeTaggables({ volumes, snapshots }) },
+        }),
         volumeOperations({
           ...ec2,
           volumes,
