@@ -76,12 +76,17 @@ export class Seeded {
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
     return Math.floor((((t ^ (t >>> 14)) >>> 0) / 0x1_0000_0000) * bound);
   }
-  /** Bytes that differ by `stamp`, cheap to make and to check. */
+  /** Bytes without repetition (xorshift), so that misplaced ones are noticed. */
   bytes(length: number): Buffer {
-    const word = Buffer.alloc(8);
-    word.writeUInt32LE(this.below(0x1_0000_0000) | 1, 0);
-    word.writeUInt32LE(this.below(0x1_0000_0000), 4);
-    return Buffer.alloc(length, word);
+    const words = new Uint32Array(Math.ceil(length / 4));
+    let x = this.below(0xffff_ffff) + 1;
+    for (let i = 0; i < words.length; i++) {
+      x ^= x << 13;
+      x ^= x >>> 17;
+      x ^= x << 5;
+      words[i] = x;
+    }
+    return Buffer.from(words.buffer, 0, length);
   }
 }
 
