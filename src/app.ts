@@ -42,6 +42,7 @@ import { tagOperations } from './services/ec2/tag-resources.ts';
 import { imageTaggables } from './services/ec2/taggable.ts';
 import { volumeTaggables } from './services/ec2/volume-shapes.ts';
 import { volumeOperations } from './services/ec2/volumes-table.ts';
+import { iamService } from './services/iam/index.ts';
 import { kmsService } from './services/kms/index.ts';
 import type { Service } from './services/operation.ts';
 import { createTags, tagMigrations } from './tags/tags.ts';
@@ -186,6 +187,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
         }),
       ],
     }),
+    iamService({ identity, authorizer }),
     kmsService({ keys }),
   ];
 
