@@ -60,11 +60,22 @@ export async function call(
 /** For clients that sign nothing. */
 export const unsigned = { signer: { sign: async (request: unknown) => request } };
 
-/** Required members only, with values that look like what their names say. */
-export function sampleInput(service: string, operation: string): object {
+/**
+ * Required members only, with values that look like what their names say. `real` replaces made-up values by those of
+ * resources that exist.
+ */
+export function sampleInput(service: string, operation: string, real: ReadonlyMap<string, string> = new Map()): object {
   const model = wire.service(service)?.operation(operation);
   if (!model) throw new Error(`no schema for ${service} ${operation}`);
-  return { ...sampleStruct(model.input.members), ...EXTRA[operation] };
+  const input = { ...sampleStruct(model.input.members), ...EXTRA[operation] };
+  return replaced(input, real) as object;
+}
+
+function replaced(value: unknown, real: ReadonlyMap<string, string>): unknown {
+  if (typeof value === 'string') return real.get(value) ?? value;
+  if (Array.isArray(value)) return value.map((item) => replaced(item, real));
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array || value instanceof Date) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, replaced(member, real)]));
 }
 
 const sampleStruct = (members: readonly Member[]): object =>
@@ -95,7 +106,8 @@ function sample(use: Use, name: string): unknown {
 }
 
 const DIGITS = '0123456789abcdef0';
-const KEY_ID = '12345678-1234-1234-1234-123456789012';
+export const SAMPLE_ROOT = 'arn:aws:iam::111122223333:root';
+export const KEY_ID = '12345678-1234-1234-1234-123456789012';
 const POLICY = JSON.stringify({
   Version: '2012-10-17',
   Statement: [{ Effect: 'Allow', Action: 'ec2:DescribeImages', Resource: '*' }],
@@ -117,7 +129,8 @@ const TEXTS: readonly (readonly [RegExp, string])[] = [
   [/^Device$/, '/dev/xvdf'],
   [/^(Target)?KeyId$|^(Destination|Kms)KeyId$/, KEY_ID],
   [/^AliasName$/, 'alias/sample'],
-  [/^GranteePrincipal$/, 'arn:aws:iam::111122223333:root'],
+  [/^VersionId$/, 'v1'],
+  [/^GranteePrincipal$/, SAMPLE_ROOT],
   [/^GrantId$/, 'a'.repeat(64)],
   [/^Operation$/, 'Decrypt'],
   [/AssumeRolePolicyDocument/, TRUST],
@@ -165,6 +178,12 @@ const EXTRA: Readonly<Record<string, object>> = {
   ModifyEbsDefaultKmsKeyId: { KmsKeyId: KEY_ID },
   GenerateDataKey: { KeySpec: 'AES_256' },
   GenerateDataKeyWithoutPlaintext: { KeySpec: 'AES_256' },
+  CreateGrant: { GranteePrincipal: SAMPLE_ROOT, Operations: ['Decrypt'] },
+  ListRetirableGrants: { RetiringPrincipal: SAMPLE_ROOT },
+  ListChangedBlocks: { FirstSnapshotId: `snap-${DIGITS}`, SecondSnapshotId: `snap-${DIGITS}` },
+  GetServiceLinkedRoleDeletionStatus: {
+    DeletionTaskId: 'task/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot/AROAEXAMPLEEXAMPLEEX',
+  },
   GenerateRandom: { NumberOfBytes: 32 },
   PutSnapshotBlock: { DataLength: 524_288, BlockData: new Uint8Array(524_288) },
   StartSnapshot: { VolumeSize: 1 },
