@@ -78,7 +78,7 @@ const DOORS: readonly { readonly what: string; readonly pattern: RegExp; readonl
 
 const BANNED: readonly { readonly what: string; readonly pattern: RegExp }[] = [
   { what: 'an unfinished note', pattern: /\b(TODO|FIXME|XXX|HACK)\b/ },
-  { what: 'an untyped value', pattern: /(:\s*any\b|\bas any\b|<any>|@ts-ignore|@ts-nocheck|\bany\[\])/ },
+  { what: 'an untyped value', pattern: /(:\s*any\s*[,;)=|&>\]]|\bas any\b|<any>|@ts-ignore|@ts-nocheck|\bany\[\])/ },
   { what: 'a test that runs alone', pattern: /\b(it|describe|test)\.only\(/ },
   { what: 'an enum or a namespace', pattern: /^\s*(export\s+)?(const\s+)?(enum|namespace)\s+\w+\s*\{/m },
 ];
