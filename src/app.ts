@@ -11,6 +11,7 @@ import { openRootKey } from './crypto/root-key.ts';
 import { lockDataDir, runtimeFolder, writeEndpoint, writeRootCredentials } from './data-dir.ts';
 import type { Db, Migration } from './db/db.ts';
 import { openDb } from './db/sqlite.ts';
+import { startHousekeeping } from './housekeeping.ts';
 import { createPipeline } from './http/pipeline.ts';
 import { createFrontDoor } from './http/server.ts';
 import { createIdempotency, idempotencyMigrations } from './idempotency/idempotency.ts';
@@ -54,6 +55,7 @@ import { REGISTRY } from './wire/registry.ts';
 import { Wire } from './wire/wire.ts';
 
 const DATABASE = 'ingot.db';
+const COLLECT_GARBAGE_EVERY_MS = 10 * 60_000;
 
 const MIGRATIONS: readonly Migration[] = [
   auditMigrations,
@@ -201,6 +203,15 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
   await instances.recover();
   await jobs.start();
   closers.add(() => jobs.stop());
+  const housekeeping = startHousekeeping({
+    everyMs: COLLECT_GARBAGE_EVERY_MS,
+    log,
+    round: async () => {
+      const collected = await storage.collectGarbage(() => volumes.liveRoots());
+      return collected.segmentsDeleted > 0 ? collected : undefined;
+    },
+  });
+  closers.add(() => housekeeping.stop());
   closers.add(() => frontDoor.stop());
 
   return {
