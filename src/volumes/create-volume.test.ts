@@ -7,8 +7,8 @@ import { IntegrityError, Refusal } from '../errors.ts';
 import { type AccountId, type Arn, newEc2Id, type SnapshotId, type VolumeId } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
 import { baseKeyOf, ebsContext, openForSystem, wrappedKeyOf } from './data-keys.ts';
-import { type Expected, VOLUME_TABLE } from './outcome-tables.ts';
 import { reading, snapshotRow, volumeRow } from './tables.ts';
+import { type Expected, VOLUME_TABLE } from './test-outcomes.ts';
 import { openTestVolumes, REGION, type TestVolumes, until } from './test-volumes.ts';
 import type { SnapshotRecord, VolumeRecord } from './volumes.ts';
 

@@ -21,9 +21,10 @@ import {
   wrappedKeyOf,
 } from './data-keys.ts';
 import { withKey } from './decide.ts';
+import { DirectSessions } from './direct-sessions.ts';
 import { type DirectTokens, openDirectTokens } from './direct-tokens.ts';
 import { directSnapshotOutcome, type OutcomeRefusal } from './outcomes.ts';
-import type { ChangedBlock, ListedBlock, OpenDataKey } from './storage.ts';
+import type { ChangedBlock, ListedBlock } from './storage.ts';
 import { nextSequence, reading, type SnapshotRow, snapshotRecords, snapshotRow, writing } from './tables.ts';
 import { COMPLETE_UPLOAD, type CompletePayload, UPLOAD_TIMEOUT, type UploadActivity } from './upload-jobs.ts';
 import type { EbsDefaults, EncryptionOutcome, SnapshotRecord } from './volumes.ts';
@@ -49,8 +50,6 @@ export const BLOCKS_PER_GIB = 2048;
 /** E-5. */
 const BLOCK_TOKEN_LIFE_MS = 585_000_000;
 const PAGE_TOKEN_LIFE_MS = 60 * 60_000;
-const SESSION_LIFE_MS = 60_000;
-const SESSIONS_MAX = 256;
 
 export interface DirectStart {
   readonly volumeSizeGiB: number;
@@ -124,12 +123,6 @@ export interface DirectSnapshots {
   ): Promise<{ block: Uint8Array; sha256: Uint8Array }>;
 }
 
-interface Session {
-  readonly key: Promise<OpenDataKey>;
-  readonly endsAtMs: number;
-  readonly epoch: number;
-}
-
 export interface DirectDeps {
   readonly ctx: Context;
   readonly defaults: EbsDefaults;
@@ -142,7 +135,7 @@ export interface DirectDeps {
 export function createDirectSnapshots(deps: DirectDeps): DirectSnapshots {
   const { ctx, activity } = deps;
   const { db, storage, keys, clock } = ctx;
-  const sessions = new Map<string, Session>();
+  const sessions = new DirectSessions(ctx, deps.authorizationEpoch);
   let tokens: Promise<DirectTokens> | undefined;
   const openTokens = () => {
     tokens ??= openDirectTokens(db, deps.rootKey).catch((error: unknown) => {
@@ -150,31 +143,6 @@ export function createDirectSnapshots(deps: DirectDeps): DirectSnapshots {
       throw error;
     });
     return tokens;
-  };
-
-  const session = (call: Call, row: SnapshotRow, purpose: 'put' | 'get'): Promise<OpenDataKey> => {
-    const { uniqueId, arn, accessKeyId } = call.caller;
-    const name = [purpose, uniqueId, arn, accessKeyId ?? '', row.id].join('|');
-    const nowMs = clock().getTime();
-    const epoch = deps.authorizationEpoch();
-    const known = sessions.get(name);
-    if (known && known.endsAtMs > nowMs && known.epoch === epoch) return known.key;
-    const via = viaEc2(call, 'ebs.amazonaws.com');
-    const open = async () => {
-      const wrapped = requireKey(row);
-      if (purpose === 'get' && wrapped.kmsKeyArn) await keys.describeKey(via, wrapped.kmsKeyArn);
-      return openAs(keys, via, wrapped);
-    };
-    const key = open();
-    key.catch(() => sessions.delete(name));
-    sessions.delete(name);
-    sessions.set(name, { key, endsAtMs: nowMs + SESSION_LIFE_MS, epoch });
-    // A key that nobody asks for again must not stay in memory: the timer ends the session by itself.
-    setTimeout(() => {
-      if (sessions.get(name)?.key === key) sessions.delete(name);
-    }, SESSION_LIFE_MS).unref();
-    if (sessions.size > SESSIONS_MAX) sessions.delete(sessions.keys().next().value!);
-    return key;
   };
 
   const openUpload = async (region: Region, id: string): Promise<SnapshotRow> => {
@@ -284,7 +252,7 @@ export function createDirectSnapshots(deps: DirectDeps): DirectSnapshots {
     async put(call, region, id, index, plaintext, expectedSha256) {
       const row = await openUpload(region, id);
       if (index >= row.volume_size_gib * BLOCKS_PER_GIB) throw refuse('block-beyond-end', { index });
-      const dataKey = await session(call, row, 'put');
+      const dataKey = await sessions.open(call, row, 'put');
       const end = activity.begin(row.id);
       try {
         const result = await storage.putBlock(row.id, dataKey, index, plaintext, expectedSha256);
@@ -354,7 +322,7 @@ export function createDirectSnapshots(deps: DirectDeps): DirectSnapshots {
       if (!identity || !made.isForBlock(token, { snapshotId: snapshot.id, index, identity }, clock())) {
         throw refuse('block-token-invalid', { token });
       }
-      const dataKey = await session(call, row, 'get');
+      const dataKey = await sessions.open(call, row, 'get');
       const block = await storage.readBlock({ root: row.map_root!, dataKey }, index);
       if (!block) throw new Error(`block ${index} of ${snapshot.id} has an identity but no bytes`);
       // On a thread of the pool, not on the event loop.
@@ -362,12 +330,6 @@ export function createDirectSnapshots(deps: DirectDeps): DirectSnapshots {
       return { block, sha256: new Uint8Array(sha256) };
     },
   };
-
-  function requireKey(row: SnapshotRow): WrappedDataKey {
-    const key = wrappedKeyOf(row);
-    if (!key) throw new Error(`snapshot ${row.id} has no data key`);
-    return key;
-  }
 }
 
 /** GenerateDataKey of 64 bytes for a snapshot without parent (3.2). */

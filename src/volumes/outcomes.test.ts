@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DIRECT_TABLE, IMAGE_COPY_TABLE, SNAPSHOT_COPY_TABLE, VOLUME_TABLE } from './outcome-tables.ts';
 import {
   type Choice,
   directSnapshotOutcome,
@@ -8,6 +7,7 @@ import {
   snapshotCopyOutcome,
   volumeOutcome,
 } from './outcomes.ts';
+import { DIRECT_TABLE, IMAGE_COPY_TABLE, SNAPSHOT_COPY_TABLE, VOLUME_TABLE } from './test-outcomes.ts';
 
 const said = (choice: Choice) => (typeof choice === 'string' ? choice : choice.refused);
 
