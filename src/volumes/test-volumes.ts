@@ -105,6 +105,7 @@ export async function openTestVolumes(storeys?: Storeys): Promise<TestVolumes> {
   const account = async (name: string) => {
     const permit = systemPermit('organizations:CreateAccount', '*', 'test');
     const { accountId } = await identity.organizations.createAccount(permit, { name, email: `${name}@example.com` });
+    if (!accountId) throw new Error(`account ${name} was not made`);
     return accountId;
   };
   const build = await account('build');

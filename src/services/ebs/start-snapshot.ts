@@ -34,13 +34,15 @@ export const startSnapshot =
         }
       : undefined;
     const hash = await hashParameters(input);
-    const earlier = token && (await deps.idempotency.find(token));
-    if (earlier) {
-      if (earlier.parametersHash !== hash) throw conflict();
+    const replay = async () => {
+      const earlier = token && (await deps.idempotency.find(token));
+      if (!earlier) return undefined;
       const made = await deps.snapshots.find(call.region, earlier.resultId);
-      if (!made) throw conflict();
+      if (earlier.parametersHash !== hash || !made) throw conflict();
       return answer(made, input, checked.tags);
-    }
+    };
+    const replayed = await replay();
+    if (replayed) return replayed;
 
     if (parentId !== undefined) {
       if (!parent) throw snapshotNotFound(parentId);
@@ -55,7 +57,8 @@ export const startSnapshot =
       encrypted: input.Encrypted,
       kmsKeyArn: input.KmsKeyArn,
     });
-    const snapshot = await deps.direct.start(
+    const raced = new Error('another request with this token came first');
+    const started = deps.direct.start(
       call,
       {
         volumeSizeGiB: checked.volumeSize,
@@ -69,11 +72,16 @@ export const startSnapshot =
           await deps.tags.put(tx, made.ownerId, made.region, 'snapshot', made.id, checked.tags);
         }
         if (!token) return;
-        if (await deps.idempotency.find(token, tx)) throw conflict();
+        if (await deps.idempotency.find(token, tx)) throw raced;
         await deps.idempotency.remember(tx, token, hash, made.id);
       },
     );
-    return answer(snapshot, input, checked.tags);
+    const snapshot = await started.catch(async (error: unknown) => {
+      if (error !== raced) throw error;
+      return undefined;
+    });
+    if (snapshot) return answer(snapshot, input, checked.tags);
+    return (await replay()) ?? Promise.reject(conflict());
   };
 
 const conflict = () =>

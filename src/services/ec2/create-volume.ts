@@ -42,11 +42,9 @@ export const createVolume =
 
     const token = tokenOf(call, input);
     const hash = await hashParameters(input);
-    const earlier = token && (await deps.idempotency.find(token));
-    if (earlier) return answer(deps, call, await replayed(deps, call, token, hash, earlier), outcome, input);
-
     const volume = await deps.db.write(async (tx) => {
-      if (token && (await deps.idempotency.find(token, tx))) throw mismatch();
+      const earlier = token && (await deps.idempotency.find(token, tx));
+      if (earlier) return replayed(deps, call, token, hash, earlier);
       const made = await deps.volumes.startCreate(tx, call, request, outcome);
       if (tags) await deps.tags.put(tx, made.ownerId, made.region, 'volume', made.id, tags);
       if (token) await deps.idempotency.remember(tx, token, hash, made.id);
