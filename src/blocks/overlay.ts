@@ -9,7 +9,7 @@
  * no bit ever vouches for data that is not there. Data is never punched out or moved under a bit that is durable.
  * docs/formats/overlay.md.
  */
-import { constants } from 'node:fs';
+import { constants, readSync, writeSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { randomBytes } from '../crypto/random.ts';
@@ -29,6 +29,11 @@ const HEADER_BYTES = 4096;
 const MAGIC = 'INGOTOVL';
 const FORMAT_VERSION = 1;
 const CLEAN_PAGES_MAX = 2048;
+/**
+ * Small reads and writes of data go to the page cache at once: a trip through the thread pool costs more than the copy.
+ * Overlays are opened in worker threads only, so what may block is one volume's own thread.
+ */
+const SYNCHRONOUS_BYTES_MAX = 65_536;
 
 const NAME = /^vol-[0-9a-f]{8,17}\/([0-9a-f]{32})$/;
 
@@ -129,7 +134,7 @@ export class Overlay {
     }
   }
 
-  /** Loads what `stateOf` and `mark` need for a region; they hold until the next `trim`. */
+  /** Loads what `stateOf` and `mark` need for a region; they hold until `trim`. */
   async loadBits(region: number): Promise<void> {
     await this.#page(Math.floor(region / PAGE_REGIONS));
   }
@@ -156,7 +161,11 @@ export class Overlay {
   async readSectors(firstSector: number, target: Uint8Array): Promise<void> {
     for (let done = 0; done < target.byteLength; ) {
       const position = firstSector * LIMITS.sectorBytes + done;
-      const { bytesRead } = await this.#data.read(target, done, target.byteLength - done, position);
+      const left = target.byteLength - done;
+      const bytesRead =
+        target.byteLength <= SYNCHRONOUS_BYTES_MAX
+          ? readSync(this.#data.fd, target, done, left, position)
+          : (await this.#data.read(target, done, left, position)).bytesRead;
       if (bytesRead === 0) throw new IntegrityError(`data of overlay ${this.name} at ${position}`);
       done += bytesRead;
     }
@@ -168,7 +177,11 @@ export class Overlay {
     const ciphertext = Buffer.allocUnsafe(plaintext.byteLength);
     encryptSectors(this.#key, firstSector, plaintext, ciphertext);
     this.#dataDirty = true;
-    await writeFully(this.#data, ciphertext, firstSector * LIMITS.sectorBytes);
+    const position = firstSector * LIMITS.sectorBytes;
+    let done = 0;
+    if (ciphertext.byteLength <= SYNCHRONOUS_BYTES_MAX)
+      done = writeSync(this.#data.fd, ciphertext, 0, undefined, position);
+    if (done < ciphertext.byteLength) await writeFully(this.#data, ciphertext.subarray(done), position + done);
     this.#dataDirty = true;
     this.mark(firstSector, plaintext.byteLength / LIMITS.sectorBytes, 'data');
   }
