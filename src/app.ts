@@ -46,6 +46,7 @@ import { volumeOperations } from './services/ec2/volumes-table.ts';
 import { iamService } from './services/iam/index.ts';
 import { kmsService } from './services/kms/index.ts';
 import type { Service } from './services/operation.ts';
+import { organizationsService } from './services/organizations/index.ts';
 import { stsService } from './services/sts/index.ts';
 import { createTags, tagMigrations } from './tags/tags.ts';
 import { createVolumes, volumesMigrations } from './volumes/create.ts';
@@ -192,6 +193,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     }),
     iamService({ identity, authorizer }),
     kmsService({ keys }),
+    organizationsService({ identity, authorizer }),
     stsService({ identity, authorizer }),
   ];
 

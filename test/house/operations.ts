@@ -1,4 +1,8 @@
 /** Every implemented operation as a call of the official SDK, with the smallest input that its schema accepts. */
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import * as cloudtrail from '@aws-sdk/client-cloudtrail';
 import * as ebs from '@aws-sdk/client-ebs';
 import * as ec2 from '@aws-sdk/client-ec2';
@@ -6,6 +10,9 @@ import * as iam from '@aws-sdk/client-iam';
 import * as kms from '@aws-sdk/client-kms';
 import * as organizations from '@aws-sdk/client-organizations';
 import * as sts from '@aws-sdk/client-sts';
+import { createApp } from '../../src/app.ts';
+import { readConfig } from '../../src/config.ts';
+import { createLog } from '../../src/log.ts';
 import { REGISTRY } from '../../src/wire/registry.ts';
 import type { Member, Shape, Use } from '../../src/wire/shapes.ts';
 import { Wire } from '../../src/wire/wire.ts';
@@ -57,6 +64,19 @@ export async function call(
   }
 }
 
+/** Every operation in the server's tables. */
+export async function implementedOperations(): Promise<{ service: string; operation: string }[]> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'ingot-operations-'));
+  const config = readConfig({ data: dataDir, listen: '127.0.0.1:0', machines: 'none' }, {});
+  const app = await createApp(config, createLog('silent'));
+  const found = app.services.flatMap(({ name, operations }) =>
+    Object.keys(operations).map((operation) => ({ service: name, operation })),
+  );
+  await app.close();
+  await rm(dataDir, { recursive: true, force: true });
+  return found;
+}
+
 /** For clients that sign nothing. */
 export const unsigned = { signer: { sign: async (request: unknown) => request } };
 
@@ -67,7 +87,7 @@ export const unsigned = { signer: { sign: async (request: unknown) => request } 
 export function sampleInput(service: string, operation: string, real: ReadonlyMap<string, string> = new Map()): object {
   const model = wire.service(service)?.operation(operation);
   if (!model) throw new Error(`no schema for ${service} ${operation}`);
-  const input = { ...sampleStruct(model.input.members), ...EXTRA[operation] };
+  const input = { ...sampleStruct(model.input.members), ...EXTRA[`${service} ${operation}`], ...EXTRA[operation] };
   return replaced(input, real) as object;
 }
 
@@ -106,6 +126,13 @@ function sample(use: Use, name: string): unknown {
 }
 
 const DIGITS = '0123456789abcdef0';
+/** Ids in sample inputs, by what they name. */
+export const SAMPLE_IDS = {
+  volume: `vol-${DIGITS}`,
+  snapshot: `snap-${DIGITS}`,
+  image: `ami-${DIGITS}`,
+  instance: `i-${DIGITS}`,
+} as const;
 export const SAMPLE_ROOT = 'arn:aws:iam::111122223333:root';
 export const KEY_ID = '12345678-1234-1234-1234-123456789012';
 const POLICY = JSON.stringify({
@@ -184,6 +211,14 @@ const EXTRA: Readonly<Record<string, object>> = {
   GetServiceLinkedRoleDeletionStatus: {
     DeletionTaskId: 'task/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot/AROAEXAMPLEEXAMPLEEX',
   },
+  'organizations CreatePolicy': {
+    Type: 'SERVICE_CONTROL_POLICY',
+    Description: 'sample',
+    Name: 'sample',
+    Content: POLICY,
+  },
+  'organizations ListPolicies': { Filter: 'SERVICE_CONTROL_POLICY' },
+  ListPoliciesForTarget: { Filter: 'SERVICE_CONTROL_POLICY' },
   GenerateRandom: { NumberOfBytes: 32 },
   PutSnapshotBlock: { DataLength: 524_288, BlockData: new Uint8Array(524_288) },
   StartSnapshot: { VolumeSize: 1 },
