@@ -161,12 +161,13 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     log,
   });
 
+  const authorizationMessages = createAuthorizationMessages(rootKey);
   const ec2: Ec2Deps = { authorizer, db, tags };
   const services: readonly Service[] = [
     cloudtrailService({ audit, authorizer }),
     ebsService({ authorizer, db, snapshots, direct, tags, idempotency }),
     ec2Service({
-      encodeAuthorizationFailure: createAuthorizationMessages(rootKey).encode,
+      encodeAuthorizationFailure: authorizationMessages.encode,
       parts: [
         imageOperations({ ...ec2, images, snapshots, volumes, idempotency, instances, isRegion }),
         launchTemplateOperations({
@@ -194,7 +195,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     iamService({ identity, authorizer }),
     kmsService({ keys }),
     organizationsService({ identity, authorizer }),
-    stsService({ identity, authorizer }),
+    stsService({ identity, authorizer }, authorizationMessages),
   ];
 
   const wire = new Wire(REGISTRY);

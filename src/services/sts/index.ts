@@ -3,9 +3,11 @@ import { Denied } from '../../authz/authorizer.ts';
 import type { Call } from '../../authz/caller.ts';
 import { PolicyMalformed } from '../../authz/policy.ts';
 import { ApiError } from '../../errors.ts';
+import type { AuthorizationMessages } from '../../identity/authorization-messages.ts';
 import type { OperationTable, Service } from '../operation.ts';
 import { assumeRole } from './assume-role.ts';
 import { getAccessKeyInfo, getCallerIdentity, getSessionToken } from './caller.ts';
+import { decodeAuthorizationMessage } from './decode-authorization-message.ts';
 import { accessDenied, type Sts } from './sts.ts';
 
 export type { Sts } from './sts.ts';
@@ -13,9 +15,10 @@ export type { Sts } from './sts.ts';
 /** Operations that credentials of GetSessionToken may call (14.7). */
 const FOR_SESSION_TOKENS = new Set(['AssumeRole', 'GetCallerIdentity']);
 
-export function stsService(sts: Sts): Service {
+export function stsService(sts: Sts, messages: AuthorizationMessages): Service {
   const operations: OperationTable = {
     AssumeRole: assumeRole(sts),
+    DecodeAuthorizationMessage: decodeAuthorizationMessage(sts, messages),
     GetAccessKeyInfo: getAccessKeyInfo(sts),
     GetCallerIdentity: getCallerIdentity(),
     GetSessionToken: getSessionToken(sts),
