@@ -3,7 +3,7 @@
 export interface InstanceType {
   readonly name: string;
   readonly vcpus: number;
-  readonly coresPerVcpu: number;
+  readonly threadsPerCore: 1 | 2;
   readonly memoryMiB: number;
   readonly bootModes: readonly ('legacy-bios' | 'uefi')[];
   readonly hypervisor: 'nitro' | 'xen';
@@ -21,7 +21,7 @@ function type(name: string, vcpus: number, memoryGiB: number, more: Partial<Inst
   return {
     name,
     vcpus,
-    coresPerVcpu: 0.5,
+    threadsPerCore: 2,
     memoryMiB: memoryGiB * GIB,
     bootModes: BOTH,
     hypervisor: 'nitro',
@@ -33,8 +33,8 @@ function type(name: string, vcpus: number, memoryGiB: number, more: Partial<Inst
 }
 
 export const INSTANCE_TYPES: readonly InstanceType[] = [
-  type('t2.micro', 1, 1, { hypervisor: 'xen', bootModes: ['legacy-bios'], coresPerVcpu: 1 }),
-  type('t2.small', 1, 2, { hypervisor: 'xen', bootModes: ['legacy-bios'], coresPerVcpu: 1 }),
+  type('t2.micro', 1, 1, { hypervisor: 'xen', bootModes: ['legacy-bios'], threadsPerCore: 1 }),
+  type('t2.small', 1, 2, { hypervisor: 'xen', bootModes: ['legacy-bios'], threadsPerCore: 1 }),
   type('t3.nano', 2, 0.5),
   type('t3.micro', 2, 1),
   type('t3.small', 2, 2),

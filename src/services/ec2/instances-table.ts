@@ -1,0 +1,80 @@
+import type { Ec2Part } from './common.ts';
+import { describeInstanceStatus } from './describe-instance-status.ts';
+import {
+  describeInstanceCreditSpecifications,
+  describeInstanceTypeOfferings,
+  describeInstanceTypes,
+} from './describe-instance-types.ts';
+import { describeInstances } from './describe-instances.ts';
+import {
+  describeDhcpOptions,
+  describeInternetGateways,
+  describeNetworkAcls,
+  describeNetworkInterfaces,
+  describeRouteTables,
+  describeSubnets,
+  describeVpcAttribute,
+  describeVpcs,
+} from './describe-networks.ts';
+import { describeAccountAttributes, describeAvailabilityZones, describeRegions } from './describe-regions.ts';
+import { getConsoleOutput } from './get-console-output.ts';
+import { describeInstanceAttribute, modifyInstanceAttribute } from './instance-attributes.ts';
+import { type InstanceDeps, instanceRefusals } from './instance-shapes.ts';
+import { rebootInstances, startInstances, stopInstances, terminateInstances } from './instance-states.ts';
+import { attachVolume, detachVolume } from './instance-volumes.ts';
+import { createKeyPair, deleteKeyPair, describeKeyPairs, importKeyPair } from './key-pairs.ts';
+import { runInstances } from './run-instances.ts';
+import {
+  authorizeSecurityGroupEgress,
+  authorizeSecurityGroupIngress,
+  describeSecurityGroupRules,
+  revokeSecurityGroupEgress,
+  revokeSecurityGroupIngress,
+} from './security-group-rules.ts';
+import { createSecurityGroup, deleteSecurityGroup, describeSecurityGroups } from './security-groups.ts';
+
+export function instanceOperations(deps: InstanceDeps): Ec2Part {
+  return {
+    operations: {
+      AttachVolume: attachVolume(deps),
+      AuthorizeSecurityGroupEgress: authorizeSecurityGroupEgress(deps),
+      AuthorizeSecurityGroupIngress: authorizeSecurityGroupIngress(deps),
+      CreateKeyPair: createKeyPair(deps),
+      CreateSecurityGroup: createSecurityGroup(deps),
+      DeleteKeyPair: deleteKeyPair(deps),
+      DeleteSecurityGroup: deleteSecurityGroup(deps),
+      DescribeAccountAttributes: describeAccountAttributes(deps),
+      DescribeAvailabilityZones: describeAvailabilityZones(deps),
+      DescribeDhcpOptions: describeDhcpOptions(deps),
+      DescribeInstanceAttribute: describeInstanceAttribute(deps),
+      DescribeInstanceCreditSpecifications: describeInstanceCreditSpecifications(deps),
+      DescribeInstances: describeInstances(deps),
+      DescribeInstanceStatus: describeInstanceStatus(deps),
+      DescribeInstanceTypeOfferings: describeInstanceTypeOfferings(deps),
+      DescribeInstanceTypes: describeInstanceTypes(deps),
+      DescribeInternetGateways: describeInternetGateways(deps),
+      DescribeKeyPairs: describeKeyPairs(deps),
+      DescribeNetworkAcls: describeNetworkAcls(deps),
+      DescribeNetworkInterfaces: describeNetworkInterfaces(deps),
+      DescribeRegions: describeRegions(deps),
+      DescribeRouteTables: describeRouteTables(deps),
+      DescribeSecurityGroupRules: describeSecurityGroupRules(deps),
+      DescribeSecurityGroups: describeSecurityGroups(deps),
+      DescribeSubnets: describeSubnets(deps),
+      DescribeVpcAttribute: describeVpcAttribute(deps),
+      DescribeVpcs: describeVpcs(deps),
+      DetachVolume: detachVolume(deps),
+      GetConsoleOutput: getConsoleOutput(deps),
+      ImportKeyPair: importKeyPair(deps),
+      ModifyInstanceAttribute: modifyInstanceAttribute(deps),
+      RebootInstances: rebootInstances(deps),
+      RevokeSecurityGroupEgress: revokeSecurityGroupEgress(deps),
+      RevokeSecurityGroupIngress: revokeSecurityGroupIngress(deps),
+      RunInstances: runInstances(deps),
+      StartInstances: startInstances(deps),
+      StopInstances: stopInstances(deps),
+      TerminateInstances: terminateInstances(deps),
+    },
+    refusals: instanceRefusals,
+  };
+}
