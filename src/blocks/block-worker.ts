@@ -134,6 +134,11 @@ async function merge(request: MergeRequest): Promise<Uint8Array<ArrayBuffer>> {
 }
 
 async function mergeOne(request: MergeRequest, overlays: Overlay[], index: number, entry: Entry): Promise<Appended> {
+  for (const overlay of overlays) await overlay.loadBits(index);
+  // Zeros over nothing are nothing, and a discarded disk is not worth reading to find out.
+  if (!isDataEntry(entry) && !overlays.some((overlay) => overlay.hasData(index))) {
+    return { entry, durable: async () => {} };
+  }
   return pool.use(async (scratch) => {
     const block = Buffer.alloc(LIMITS.blockBytes);
     const present = block.subarray(0, Math.min(LIMITS.blockBytes, request.sizeBytes - index * LIMITS.blockBytes));
@@ -145,7 +150,6 @@ async function mergeOne(request: MergeRequest, overlays: Overlay[], index: numbe
         return base;
       };
       await readThrough(overlays, readBase, index * REGION_SECTORS, present);
-      // Zeros over nothing are nothing.
       if (!isDataEntry(entry) && !isZeroEntry(entry) && isZero(block)) return { entry, durable: async () => {} };
       return await sealed(request.dataKey, block, scratch);
     } finally {

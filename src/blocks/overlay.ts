@@ -148,13 +148,23 @@ export class Overlay {
 
   /** Says what sectors are from now on; their regions are loaded, and data was written before. */
   mark(firstSector: number, count: number, state: 'data' | 'zero'): void {
-    for (let sector = firstSector; sector < firstSector + count; sector++) {
+    const end = firstSector + count;
+    for (let sector = firstSector; sector < end; ) {
       const { page, byte, bit } = this.#at(sector);
+      // Eight sectors at a time where they fill a byte: a guest may discard its whole disk.
+      const bits = sector % 8 === 0 && end - sector >= 8 ? 0xff : bit;
       const [set, clear] = state === 'data' ? [byte, byte + ZERO_BITS_AT] : [byte + ZERO_BITS_AT, byte];
-      page.bytes[set] = page.bytes[set]! | bit;
-      page.bytes[clear] = page.bytes[clear]! & ~bit;
+      page.bytes[set] = page.bytes[set]! | bits;
+      page.bytes[clear] = page.bytes[clear]! & ~bits;
       page.dirty = true;
+      sector += bits === 0xff ? 8 : 1;
     }
+  }
+
+  /** Whether any sector of a loaded region is data. */
+  hasData(region: number): boolean {
+    const { page, byte } = this.#at(region * REGION_SECTORS);
+    return page.bytes.subarray(byte, byte + ZERO_BITS_AT).some((bits) => bits !== 0);
   }
 
   /** Reads and decrypts sectors that are data. */
