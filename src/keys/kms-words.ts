@@ -18,10 +18,16 @@ export interface KmsError {
 export const CIPHERTEXT_KEY_UNKNOWN =
   'The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.';
 
+/** 14.6 */
+const INVALID_PRINCIPALS = 'Policy contains a statement with one or more invalid principals.';
+
 /** KMS's words for what this module throws; `undefined` for a failure that is no refusal. */
 export function kmsErrorOf(error: unknown): KmsError | undefined {
   if (error instanceof Denied) return { code: 'AccessDeniedException', message: error.text };
-  if (error instanceof PolicyMalformed) return { code: 'MalformedPolicyDocumentException', message: error.detail };
+  if (error instanceof PolicyMalformed) {
+    const message = error.problem === 'principal' ? INVALID_PRINCIPALS : error.detail;
+    return { code: 'MalformedPolicyDocumentException', message };
+  }
   if (!(error instanceof Refusal) || !isKeyReason(error.reason)) return undefined;
   const [code, message] = WORDS[error.reason](error.facts);
   return { code, message };

@@ -1,0 +1,508 @@
+/** Making, naming, changing, rotating and ending keys through the service (kms §2 to §7, §12 to §14, §16, §19 to §21). */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { rootKeyFrom } from '../../crypto/root-key.ts';
+import { createKeys } from '../../keys/keys.ts';
+import { failureOf, openKms, START, type World } from './test-kms.ts';
+
+const DAY_MS = 86_400_000;
+const text = (value: string) => new Uint8Array(Buffer.from(value));
+
+async function newKey(world: World, input = {}) {
+  return (await world.as(world.root, 'CreateKey', input)).KeyMetadata!;
+}
+const describe = async (world: World, KeyId: string | undefined) =>
+  (await world.as(world.root, 'DescribeKey', { KeyId })).KeyMetadata!;
+
+test('3.1, 3.2: the metadata of a fresh key has exactly the members of AWS', async () => {
+  await using world = await openKms();
+  const key = await newKey(world);
+  assert.match(key.KeyId!, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+  assert.match(key.CurrentKeyMaterialId!, /^[0-9a-f]{64}$/);
+  assert.deepEqual(key, {
+    AWSAccountId: world.account,
+    Arn: `arn:aws:kms:eu-central-1:${world.account}:key/${key.KeyId}`,
+    CreationDate: START,
+    CurrentKeyMaterialId: key.CurrentKeyMaterialId,
+    CustomerMasterKeySpec: 'SYMMETRIC_DEFAULT',
+    Description: '',
+    Enabled: true,
+    EncryptionAlgorithms: ['SYMMETRIC_DEFAULT'],
+    KeyId: key.KeyId,
+    KeyManager: 'CUSTOMER',
+    KeySpec: 'SYMMETRIC_DEFAULT',
+    KeyState: 'Enabled',
+    KeyUsage: 'ENCRYPT_DECRYPT',
+    MultiRegion: false,
+    Origin: 'AWS_KMS',
+  });
+  assert.deepEqual(await describe(world, key.KeyId), key);
+});
+
+test('6, 7: what CreateKey refuses, and what Ingot does not make', async () => {
+  await using world = await openKms();
+  const cases: [object, string][] = [
+    [
+      { KeySpec: 'RSA_2048' },
+      'ValidationException: You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.',
+    ],
+    [
+      { KeyUsage: 'SIGN_VERIFY' },
+      'ValidationException: KeyUsage SIGN_VERIFY is not compatible with KeySpec SYMMETRIC_DEFAULT',
+    ],
+    [
+      { KeySpec: 'HMAC_256', KeyUsage: 'ENCRYPT_DECRYPT' },
+      'ValidationException: KeyUsage ENCRYPT_DECRYPT is not compatible with KeySpec HMAC_256',
+    ],
+    [
+      { KeySpec: 'RSA_2048', KeyUsage: 'SIGN_VERIFY' },
+      'UnsupportedOperationException: KeySpec RSA_2048 is not supported by Ingot.',
+    ],
+    [{ Origin: 'EXTERNAL' }, 'UnsupportedOperationException: Origin EXTERNAL is not supported by Ingot.'],
+    [{ MultiRegion: true }, 'UnsupportedOperationException: MultiRegion is not supported by Ingot.'],
+    [
+      { KeySpec: 'SYMMETRIC_DEFAULT', CustomerMasterKeySpec: 'SYMMETRIC_DEFAULT' },
+      'ValidationException: You cannot specify KeySpec and CustomerMasterKeySpec in the same request.',
+    ],
+    [
+      { Tags: [{ TagKey: 'x'.repeat(129), TagValue: '' }] },
+      `ValidationException: 1 validation error detected: Value '${'x'.repeat(129)}' at 'tags.1.member.tagKey' failed to satisfy constraint: Member must have length less than or equal to 128`,
+    ],
+    [
+      {
+        Tags: [
+          { TagKey: 'a', TagValue: '' },
+          { TagKey: 'a', TagValue: '' },
+        ],
+      },
+      'TagException: Duplicate tag keys',
+    ],
+    [{ Tags: [{ TagKey: 'AWS:x', TagValue: '' }] }, 'TagException: Tags beginning with aws: are reserved'],
+    [{ Tags: Array.from({ length: 51 }, (_, i) => ({ TagKey: `${i}`, TagValue: '' })) }, 'TagException: Too many tags'],
+    [{ Policy: 'not json' }, 'MalformedPolicyDocumentException: This policy contains invalid Json'],
+    [{ Policy: `{"x": "${'x'.repeat(33_000)}"}` }, 'LimitExceededException: A key policy has at most 32768 bytes.'],
+  ];
+  for (const [input, expected] of cases) {
+    assert.equal(await failureOf(world.as(world.root, 'CreateKey', input)), expected);
+  }
+  assert.deepEqual((await world.as(world.root, 'ListKeys', {})).Keys, [], 'nothing was made');
+});
+
+test('2: identifiers that name nothing', async () => {
+  await using world = await openKms();
+  const arn = (id: string, region = 'eu-central-1') => `arn:aws:kms:${region}:${world.account}:${id}`;
+  const missing = '00000000-0000-4000-8000-000000000000';
+  const cases: [string, string][] = [
+    [missing, `NotFoundException: Key '${arn(`key/${missing}`)}' does not exist`],
+    [arn(`key/${missing}`), `NotFoundException: Key '${arn(`key/${missing}`)}' does not exist`],
+    [missing.replaceAll('-', ''), `NotFoundException: Invalid keyId '${missing.replaceAll('-', '')}'`],
+    ['golden', "NotFoundException: Invalid keyId 'golden'"],
+    [
+      missing.toUpperCase().replace('8', 'A'),
+      `NotFoundException: Invalid keyId '${missing.toUpperCase().replace('8', 'A')}'`,
+    ],
+    [arn(`key/${missing}`, 'us-east-1'), 'NotFoundException: Invalid arn us-east-1'],
+    ['alias/golden', `NotFoundException: Alias ${arn('alias/golden')} is not found.`],
+    [arn('alias/golden'), `NotFoundException: Alias ${arn('alias/golden')} is not found.`],
+    ['arn:aws:s3:::bucket', 'InvalidArnException: Invalid arn arn:aws:s3:::bucket'],
+  ];
+  for (const [KeyId, expected] of cases) {
+    assert.equal(await failureOf(world.as(world.root, 'DescribeKey', { KeyId })), expected);
+  }
+  for (const KeyId of ['alias/golden', arn('alias/golden')]) {
+    assert.match(
+      await failureOf(world.as(world.root, 'EnableKey', { KeyId })),
+      /^(NotFound|InvalidArn)Exception: Key Aliases are not supported for this operation$/,
+    );
+  }
+});
+
+test('4, 5, 19: enable, disable, schedule, cancel, and what each state refuses', async () => {
+  await using world = await openKms();
+  const { KeyId, Arn } = await newKey(world);
+  const call = (name: string, input: object) => failureOf(world.as(world.root, name, { KeyId, ...input } as never));
+  assert.equal(await call('CancelKeyDeletion', {}), `KMSInvalidStateException: ${Arn} is not pending deletion.`);
+  assert.equal(await call('EnableKey', {}), 'succeeded: {}');
+  assert.equal(await call('DisableKey', {}), 'succeeded: {}');
+  assert.equal(await call('DisableKey', {}), 'succeeded: {}');
+  assert.equal((await describe(world, KeyId)).Enabled, false);
+  assert.equal(await call('Encrypt', { Plaintext: text('x') }), `DisabledException: ${Arn} is disabled.`);
+  assert.match(await call('ScheduleKeyDeletion', { PendingWindowInDays: 6 }), /greater than or equal to 7$/);
+  const scheduled = await world.as(world.root, 'ScheduleKeyDeletion', { KeyId, PendingWindowInDays: 7 });
+  const DeletionDate = new Date(START.getTime() + 7 * DAY_MS);
+  assert.deepEqual(scheduled, { KeyId: Arn, DeletionDate, KeyState: 'PendingDeletion', PendingWindowInDays: 7 });
+  assert.equal(await call('ScheduleKeyDeletion', {}), `KMSInvalidStateException: ${Arn} is pending deletion.`);
+  assert.equal(
+    await call('Encrypt', { Plaintext: text('x') }),
+    `KMSInvalidStateException: ${Arn} is pending deletion.`,
+  );
+  assert.deepEqual((await describe(world, KeyId)).DeletionDate, DeletionDate);
+  assert.deepEqual(await world.as(world.root, 'CancelKeyDeletion', { KeyId }), { KeyId: Arn });
+  const cancelled = await describe(world, KeyId);
+  assert.equal(cancelled.KeyState, 'Disabled');
+  assert.equal('DeletionDate' in cancelled, false);
+  await world.pass(40 * DAY_MS);
+  assert.equal((await describe(world, KeyId)).KeyState, 'Disabled', 'the job of a cancelled deletion does nothing');
+});
+
+test('19.4, 12.8, 26.7: a key is gone when its window ends, with aliases, grants and material', async () => {
+  await using world = await openKms();
+  const { KeyId, Arn } = await newKey(world);
+  await world.as(world.root, 'CreateAlias', { AliasName: 'alias/golden', TargetKeyId: KeyId });
+  const { CiphertextBlob } = await world.as(world.root, 'Encrypt', { KeyId, Plaintext: text('x') });
+  await world.as(world.root, 'ScheduleKeyDeletion', { KeyId });
+  await world.pass(29 * DAY_MS);
+  assert.equal((await describe(world, KeyId)).KeyState, 'PendingDeletion');
+  await world.pass(DAY_MS);
+  const gone = `NotFoundException: Key '${Arn}' does not exist`;
+  assert.equal(await failureOf(world.as(world.root, 'DescribeKey', { KeyId })), gone);
+  assert.match(await failureOf(world.as(world.root, 'Decrypt', { CiphertextBlob })), /^AccessDeniedException: The cip/);
+  assert.match(await failureOf(world.as(world.root, 'DescribeKey', { KeyId: 'alias/golden' })), /is not found/);
+  for (const table of ['keys_key', 'keys_material', 'keys_alias', 'keys_grant', 'keys_tag']) {
+    const rows = await world.db.read<Record<string, Record<string, unknown>>>().selectFrom(table).selectAll().execute();
+    assert.deepEqual(rows, [], table);
+  }
+  const place = { account: world.account, region: world.callOf(world.root).region, limit: 10 };
+  const events = await world.audit.lookUp({ ...place, attribute: { key: 'EventName', value: 'DeleteKey' } });
+  assert.equal(events.length, 1);
+});
+
+test('16: rotation by schedule and on demand opens what older material sealed', async () => {
+  await using world = await openKms();
+  const { KeyId, Arn, CurrentKeyMaterialId } = await newKey(world);
+  const status = () => world.as(world.root, 'GetKeyRotationStatus', { KeyId });
+  const old = await world.as(world.root, 'Encrypt', { KeyId, Plaintext: text('old') });
+  assert.deepEqual(await status(), { KeyId: Arn, KeyRotationEnabled: false });
+  assert.match(
+    await failureOf(world.as(world.root, 'EnableKeyRotation', { KeyId, RotationPeriodInDays: 89 })),
+    /'rotationPeriodInDays' failed to satisfy constraint: Member must have value greater than or equal to 90$/,
+  );
+  await world.as(world.root, 'EnableKeyRotation', { KeyId, RotationPeriodInDays: 365 });
+  await world.as(world.root, 'EnableKeyRotation', { KeyId, RotationPeriodInDays: 90 });
+  const NextRotationDate = new Date(START.getTime() + 90 * DAY_MS);
+  const enabled = { KeyId: Arn, KeyRotationEnabled: true, RotationPeriodInDays: 90 };
+  assert.deepEqual(await status(), { ...enabled, NextRotationDate });
+
+  assert.deepEqual(await world.as(world.root, 'RotateKeyOnDemand', { KeyId }), { KeyId: Arn });
+  assert.deepEqual(await status(), { ...enabled, NextRotationDate }, 'on demand does not move the schedule');
+  await world.pass(90 * DAY_MS);
+  await world.pass(89 * DAY_MS);
+  assert.deepEqual((await status()).NextRotationDate, new Date(START.getTime() + 180 * DAY_MS));
+
+  const { Rotations } = await world.as(world.root, 'ListKeyRotations', { KeyId });
+  assert.deepEqual(
+    Rotations?.map((one) => [one.RotationType, one.KeyMaterialState]),
+    [
+      ['ON_DEMAND', 'NON_CURRENT'],
+      ['AUTOMATIC', 'CURRENT'],
+    ],
+  );
+  const all = await world.as(world.root, 'ListKeyRotations', { KeyId, IncludeKeyMaterial: 'ALL_KEY_MATERIAL' });
+  assert.equal(all.Rotations?.length, 3);
+  assert.equal(all.Rotations?.[0]?.KeyMaterialId, CurrentKeyMaterialId);
+  const now = await describe(world, KeyId);
+  assert.equal(now.CurrentKeyMaterialId, Rotations?.[1]?.KeyMaterialId);
+
+  const opened = await world.as(world.root, 'Decrypt', { CiphertextBlob: old.CiphertextBlob });
+  assert.deepEqual([opened.Plaintext, opened.KeyMaterialId], [text('old'), CurrentKeyMaterialId]);
+  const fresh = await world.as(world.root, 'Encrypt', { KeyId, Plaintext: text('new') });
+  const again = await world.as(world.root, 'Decrypt', { CiphertextBlob: fresh.CiphertextBlob });
+  assert.equal(again.KeyMaterialId, now.CurrentKeyMaterialId);
+});
+
+test('16.4, 16.6: a disabled key catches up when enabled; on demand has its limit', async () => {
+  await using world = await openKms();
+  const { KeyId, Arn, CurrentKeyMaterialId } = await newKey(world);
+  await world.as(world.root, 'EnableKeyRotation', { KeyId, RotationPeriodInDays: 90 });
+  await world.as(world.root, 'DisableKey', { KeyId });
+  await world.pass(100 * DAY_MS);
+  assert.equal((await describe(world, KeyId)).CurrentKeyMaterialId, CurrentKeyMaterialId);
+  assert.equal(
+    await failureOf(world.as(world.root, 'RotateKeyOnDemand', { KeyId })),
+    `DisabledException: ${Arn} is disabled.`,
+  );
+  await world.as(world.root, 'EnableKey', { KeyId });
+  assert.notEqual((await describe(world, KeyId)).CurrentKeyMaterialId, CurrentKeyMaterialId);
+  await world.as(world.root, 'ScheduleKeyDeletion', { KeyId });
+  const status = async () => (await world.as(world.root, 'GetKeyRotationStatus', { KeyId })).KeyRotationEnabled;
+  assert.equal(await status(), false);
+  await world.as(world.root, 'CancelKeyDeletion', { KeyId });
+  assert.equal(await status(), true, 'cancelling restores the schedule');
+  await world.as(world.root, 'EnableKey', { KeyId });
+  for (let turn = 0; turn < 25; turn++) await world.as(world.root, 'RotateKeyOnDemand', { KeyId });
+  assert.equal(
+    await failureOf(world.as(world.root, 'RotateKeyOnDemand', { KeyId })),
+    `LimitExceededException: The on-demand rotations limit has been reached for the given keyId. No more on-demand rotations can be performed for this key: ${Arn}`,
+  );
+});
+
+test('12: aliases, their names, limits and moves', async () => {
+  await using world = await openKms();
+  const one = await newKey(world);
+  const two = await newKey(world);
+  const arn = (name: string) => `arn:aws:kms:eu-central-1:${world.account}:${name}`;
+  const create = (AliasName: string, TargetKeyId = one.KeyId) =>
+    failureOf(world.as(world.root, 'CreateAlias', { AliasName, TargetKeyId }));
+  assert.equal(await create('alias/golden'), 'succeeded: {}');
+  assert.equal(
+    await create('alias/golden', two.KeyId),
+    `AlreadyExistsException: An alias with the name ${arn('alias/golden')} already exists`,
+  );
+  assert.equal(
+    await create('golden'),
+    'ValidationException: Alias must start with the prefix "alias/". Please see https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html',
+  );
+  assert.match(await create('alias/a b'), /^InvalidAliasNameException/);
+  assert.match(await create('alias/aws/ebs'), /^NotAuthorizedException/);
+  assert.equal(await create('alias/x', 'alias/golden'), 'ValidationException: Aliases must refer to keys. Not aliases');
+
+  const list = async (input = {}) => (await world.as(world.root, 'ListAliases', input)).Aliases!;
+  assert.deepEqual(await list({ KeyId: one.KeyId }), [
+    {
+      AliasName: 'alias/golden',
+      AliasArn: arn('alias/golden'),
+      TargetKeyId: one.KeyId,
+      CreationDate: START,
+      LastUpdatedDate: START,
+    },
+  ]);
+  assert.deepEqual(
+    (await list()).map(({ AliasName, TargetKeyId }) => [AliasName, TargetKeyId]),
+    [
+      ['alias/aws/ebs', undefined],
+      ['alias/golden', one.KeyId],
+    ],
+  );
+  await world.as(world.root, 'UpdateAlias', { AliasName: 'alias/golden', TargetKeyId: two.Arn });
+  assert.equal((await describe(world, 'alias/golden')).KeyId, two.KeyId);
+  await world.as(world.root, 'ScheduleKeyDeletion', { KeyId: one.KeyId });
+  assert.equal(
+    await failureOf(world.as(world.root, 'UpdateAlias', { AliasName: 'alias/golden', TargetKeyId: one.KeyId })),
+    `KMSInvalidStateException: ${one.Arn} is pending deletion.`,
+  );
+  await world.as(world.root, 'DeleteAlias', { AliasName: 'alias/golden' });
+  assert.equal(
+    await failureOf(world.as(world.root, 'DeleteAlias', { AliasName: 'alias/golden' })),
+    `NotFoundException: Alias ${arn('alias/golden')} is not found.`,
+  );
+  for (let i = 0; i < 50; i++) assert.equal(await create(`alias/n${i}`, two.KeyId), 'succeeded: {}');
+  assert.match(await create('alias/n50', two.KeyId), /^LimitExceededException/);
+});
+
+test('21: lists come in pages, and a marker is good for its own list only', async () => {
+  await using world = await openKms();
+  const made = new Set<string>();
+  for (let i = 0; i < 5; i++) made.add((await newKey(world)).KeyId!);
+  const seen: string[] = [];
+  let Marker: string | undefined;
+  do {
+    const page: { Keys?: { KeyId?: string }[]; NextMarker?: string; Truncated?: boolean } = await world.as(
+      world.root,
+      'ListKeys',
+      { Limit: 2, Marker },
+    );
+    seen.push(...page.Keys!.map((key) => key.KeyId!));
+    assert.equal(page.Truncated, page.NextMarker !== undefined);
+    Marker = page.NextMarker;
+  } while (Marker);
+  assert.deepEqual(new Set(seen), made);
+  assert.equal(seen.length, 5);
+  const first = await world.as(world.root, 'ListKeys', { Limit: 2 });
+  for (const [name, input] of [
+    ['ListAliases', { Marker: first.NextMarker }],
+    ['ListKeys', { Marker: 'nonsense' }],
+  ] as const) {
+    assert.match(await failureOf(world.as(world.root, name, input)), /^InvalidMarkerException/);
+  }
+  assert.match(await failureOf(world.as(world.root, 'ListKeys', { Limit: 1001 })), /^ValidationException/);
+  const KeyId = seen[0];
+  const names = ['a', 'b', 'c'].map((name) => `alias/${name}`);
+  for (const AliasName of names) await world.as(world.root, 'CreateAlias', { AliasName, TargetKeyId: KeyId });
+  const aliases: (string | undefined)[] = [];
+  Marker = undefined;
+  do {
+    const page: { Aliases?: { AliasName?: string }[]; NextMarker?: string } = await world.as(
+      world.root,
+      'ListAliases',
+      {
+        Limit: 1,
+        Marker,
+      },
+    );
+    aliases.push(...page.Aliases!.map((alias) => alias.AliasName));
+    Marker = page.NextMarker;
+  } while (Marker);
+  assert.deepEqual(aliases, ['alias/a', 'alias/aws/ebs', 'alias/b', 'alias/c']);
+});
+
+test('20: tags', async () => {
+  await using world = await openKms();
+  const { KeyId } = await newKey(world, { Tags: [{ TagKey: 'team', TagValue: 'images' }] });
+  await world.as(world.root, 'TagResource', {
+    KeyId,
+    Tags: [
+      { TagKey: 'team', TagValue: 'core' },
+      { TagKey: 'b', TagValue: '' },
+    ],
+  });
+  await world.as(world.root, 'UntagResource', { KeyId, TagKeys: ['b', 'absent'] });
+  assert.deepEqual(await world.as(world.root, 'ListResourceTags', { KeyId }), {
+    Tags: [{ TagKey: 'team', TagValue: 'core' }],
+    Truncated: false,
+  });
+  const Resource = '*';
+  const byTag = { StringEquals: { 'aws:ResourceTag/team': 'core' } };
+  const ana = await world.makeUser('ana', [{ Effect: 'Allow', Action: 'kms:Encrypt', Resource, Condition: byTag }]);
+  await world.as(ana, 'Encrypt', { KeyId, Plaintext: text('x') });
+  await world.as(world.root, 'TagResource', { KeyId, Tags: [{ TagKey: 'team', TagValue: 'other' }] });
+  assert.match(await failureOf(world.as(ana, 'Encrypt', { KeyId, Plaintext: text('x') })), /^AccessDenied/);
+});
+
+test('14: key policies: default, display, lockout, and principals that end with their user', async () => {
+  await using world = await openKms();
+  const ana = await world.makeUser('ana', []);
+  const { KeyId, Arn } = await newKey(world);
+  const shown = await world.as(world.root, 'GetKeyPolicy', { KeyId });
+  assert.equal(shown.PolicyName, 'default');
+  assert.deepEqual(JSON.parse(shown.Policy!), {
+    Version: '2012-10-17',
+    Id: 'key-default-1',
+    Statement: [
+      {
+        Sid: 'Enable IAM User Permissions',
+        Effect: 'Allow',
+        Principal: { AWS: `arn:aws:iam::${world.account}:root` },
+        Action: 'kms:*',
+        Resource: '*',
+      },
+    ],
+  });
+  assert.deepEqual(await world.as(world.root, 'ListKeyPolicies', { KeyId }), {
+    PolicyNames: ['default'],
+    Truncated: false,
+  });
+  const put = (statements: object[], more = {}) => {
+    const Policy = JSON.stringify({ Version: '2012-10-17', Statement: statements });
+    return failureOf(world.as(world.root, 'PutKeyPolicy', { KeyId, Policy, ...more }));
+  };
+  const allow = (AWS: string, Action: string) => ({ Effect: 'Allow', Principal: { AWS }, Action, Resource: '*' });
+  assert.equal(
+    await put([allow(ana.arn, 'kms:*')]),
+    'MalformedPolicyDocumentException: The new key policy will not allow you to update the key policy in the future.',
+  );
+  assert.equal(
+    await put([allow(`arn:aws:iam::${world.account}:user/nobody`, 'kms:*')]),
+    'MalformedPolicyDocumentException: Policy contains a statement with one or more invalid principals.',
+  );
+  assert.match(await put([allow(world.root.arn, 'kms:*')], { PolicyName: 'other' }), /^NotFoundException/);
+  assert.match(await failureOf(world.as(ana, 'Encrypt', { KeyId, Plaintext: text('x') })), /no identity-based policy/);
+  assert.equal(await put([allow(world.root.arn, 'kms:*'), allow(ana.arn, 'kms:Encrypt')]), 'succeeded: {}');
+  await world.as(ana, 'Encrypt', { KeyId, Plaintext: text('x') });
+  const after = JSON.parse((await world.as(world.root, 'GetKeyPolicy', { KeyId })).Policy!);
+  assert.equal(after.Statement[1].Principal.AWS, ana.arn);
+  assert.equal(await put([allow(ana.arn, 'kms:Encrypt')], { BypassPolicyLockoutSafetyCheck: true }), 'succeeded: {}');
+  assert.equal(
+    await failureOf(world.as(world.root, 'DescribeKey', { KeyId })),
+    `AccessDeniedException: User: ${world.root.arn} is not authorized to perform: kms:DescribeKey on resource: ${Arn} because no resource-based policy allows the kms:DescribeKey action`,
+  );
+});
+
+test('13: the AWS managed key of EBS is made once, serves EBS only, and cannot be changed', async () => {
+  await using world = await openKms();
+  const [first, second] = await Promise.all([describe(world, 'alias/aws/ebs'), describe(world, 'alias/aws/ebs')]);
+  assert.equal(first.KeyId, second.KeyId);
+  assert.equal(first.KeyManager, 'AWS');
+  assert.equal(first.Description, 'Default key that protects my EBS volumes when no other key is defined');
+  const KeyId = first.KeyId;
+  const status = await world.as(world.root, 'GetKeyRotationStatus', { KeyId });
+  assert.deepEqual([status.KeyRotationEnabled, status.RotationPeriodInDays], [true, 365]);
+  const denied = (action: string) =>
+    `AccessDeniedException: User: ${world.root.arn} is not authorized to perform: kms:${action} on resource: ${first.Arn} because no resource-based policy allows the kms:${action} action`;
+  const Tags = [{ TagKey: 'a', TagValue: 'b' }];
+  for (const [name, input] of [
+    ['Encrypt', { Plaintext: text('x') }],
+    ['DisableKey', {}],
+    ['ScheduleKeyDeletion', {}],
+    ['PutKeyPolicy', { Policy: '{}' }],
+    ['TagResource', { Tags }],
+    ['RotateKeyOnDemand', {}],
+    ['DisableKeyRotation', {}],
+    ['UpdateKeyDescription', { Description: 'x' }],
+  ] as const) {
+    assert.equal(await failureOf(world.as(world.root, name, { KeyId, ...input } as never)), denied(name));
+  }
+  assert.match(
+    await failureOf(world.as(world.root, 'UpdateAlias', { AliasName: 'alias/aws/ebs', TargetKeyId: KeyId })),
+    /^NotAuthorized/,
+  );
+});
+
+test('23, 2.11: another account learns nothing about keys that it may not use', async () => {
+  await using world = await openKms();
+  const { Arn } = await newKey(world);
+  await world.as(world.root, 'CreateAlias', { AliasName: 'alias/golden', TargetKeyId: Arn });
+  const missing = Arn!.replace(/.{12}$/, '000000000000');
+  const alias = `arn:aws:kms:eu-central-1:${world.account}:alias`;
+  const mallory = await world.makeUser('mallory', [{ Effect: 'Allow', Action: 'kms:*', Resource: '*' }], world.other);
+  for (const [one, two] of [
+    [Arn!, missing],
+    [`${alias}/golden`, `${alias}/none`],
+  ] as const) {
+    for (const caller of [world.otherRoot, mallory]) {
+      const of = async (KeyId: string) =>
+        (await failureOf(world.as(caller, 'DescribeKey', { KeyId }))).replaceAll(KeyId, 'THE KEY');
+      assert.equal(await of(one), await of(two));
+      assert.match(await of(one), /^AccessDeniedException: .*on resource: THE KEY because/);
+    }
+  }
+  for (const name of [
+    'DisableKey',
+    'GetKeyPolicy',
+    'ListResourceTags',
+    'ScheduleKeyDeletion',
+    'ListKeyRotations',
+  ] as const) {
+    for (const KeyId of [Arn!, missing]) {
+      assert.match(await failureOf(world.as(mallory, name, { KeyId })), /^AccessDeniedException/, name);
+    }
+  }
+  for (const KeyId of [Arn!, missing]) {
+    assert.match(await failureOf(world.as(mallory, 'ListAliases', { KeyId })), /^AccessDeniedException/);
+  }
+});
+
+test('23.3: another account uses a key that its policy shares, with an identity policy of its own', async () => {
+  await using world = await openKms();
+  const open = { Effect: 'Allow', Action: 'kms:*', Resource: '*' };
+  const Policy = JSON.stringify({
+    Version: '2012-10-17',
+    Statement: [world.root.arn, world.otherRoot.arn].map((AWS) => ({ ...open, Principal: { AWS } })),
+  });
+  const { Arn } = await newKey(world, { Policy });
+  const idle = await world.makeUser('idle', [], world.other);
+  const busy = await world.makeUser('busy', [open], world.other);
+  const { CiphertextBlob } = await world.as(busy, 'Encrypt', { KeyId: Arn, Plaintext: text('x') });
+  assert.deepEqual((await world.as(busy, 'Decrypt', { CiphertextBlob })).Plaintext, text('x'));
+  assert.match(
+    await failureOf(world.as(idle, 'Encrypt', { KeyId: Arn, Plaintext: text('x') })),
+    /no identity-based policy/,
+  );
+  assert.match(await failureOf(world.as(busy, 'DisableKey', { KeyId: Arn })), /^AccessDeniedException/);
+});
+
+test('keys outlive a restart, and another root key is noticed at the start', async () => {
+  await using world = await openKms();
+  const { KeyId } = await newKey(world);
+  const { CiphertextBlob } = await world.as(world.root, 'Encrypt', { KeyId, Plaintext: text('x') });
+  const { authorizer, audit, principals, clock } = world;
+  const jobs = { ...world.jobs, register() {}, enqueue: async () => 'unused' };
+  const deps = { db: world.db, authorizer, audit, principals, clock, jobs: jobs as never };
+  const { keys } = await createKeys({ ...deps, rootKey: world.rootKey });
+  const key = await keys.keyOfCiphertext(world.callOf(world.root).region, CiphertextBlob!);
+  const permit = await keys.access.authorize(world.callOf(world.root), 'kms:Decrypt', key!);
+  assert.deepEqual((await keys.decrypt(permit, CiphertextBlob!, {})).plaintext, text('x'));
+  await assert.rejects(
+    createKeys({ ...deps, rootKey: rootKeyFrom(new Uint8Array(32)) }),
+    /the root key beside this database/,
+  );
+});
