@@ -2,11 +2,11 @@ import type { CreateLaunchTemplateVersionRequest, CreateLaunchTemplateVersionRes
 import type { Call } from '../../authz/caller.ts';
 import { hashParameters } from '../../idempotency/idempotency.ts';
 import { dryRun, refuseAllBut } from './common.ts';
-import { ec2Error } from './errors.ts';
 import {
   type LaunchTemplateDeps,
   requireVersion,
   templateNotFound,
+  tokenUsed,
   useTemplate,
   versionNotFound,
 } from './launch-template-access.ts';
@@ -51,9 +51,7 @@ export const createLaunchTemplateVersion =
     const made = await deps.db.write(async (tx) => {
       const before = use && (await deps.idempotency.find(use, tx));
       if (before) {
-        if (before.parametersHash !== hash) {
-          throw ec2Error('IdempotentParameterMismatch', 'Client token already used before.');
-        }
+        if (before.parametersHash !== hash) throw tokenUsed();
         return Number(before.resultId);
       }
       const version = await deps.launchTemplates.addVersion(tx, permit, template.id, call.caller.arn, {

@@ -4,13 +4,11 @@ import { hashParameters } from '../../idempotency/idempotency.ts';
 import type { LaunchTemplateRecord } from '../../launch-templates/launch-templates.ts';
 import { authorizeOne, authorizeTagsOnCreate, dryRun, refuseAllBut, requestTagContext } from './common.ts';
 import { ec2Error, missingParameter } from './errors.ts';
-import { type LaunchTemplateDeps, launchTemplateArn } from './launch-template-access.ts';
+import { type LaunchTemplateDeps, launchTemplateArn, tokenUsed } from './launch-template-access.ts';
 import { checkLaunchData, checkVersionDescription, templateShape } from './launch-template-shapes.ts';
 import { tagSpecifications } from './tag-specifications.ts';
 
 const NAME = /^[A-Za-z0-9()./_-]{3,128}$/;
-
-const tokenUsed = () => ec2Error('IdempotentParameterMismatch', 'Client token already used before.');
 
 /** LT-10 to LT-13. A dry run stops at authorization, before anything else is looked at. */
 export const createLaunchTemplate =

@@ -4,8 +4,9 @@ import type { Call } from '../../authz/caller.ts';
 import { Refusal } from '../../errors.ts';
 import { type SnapshotId, snapshotArn } from '../../ids.ts';
 import { authorizeOne } from './common.ts';
-import { type ImageDeps, snapshotContext, useOwnImage } from './image-access.ts';
+import { type ImageDeps, useOwnImage } from './image-access.ts';
 import { tagRecord } from './tag-resources.ts';
+import { snapshotContext } from './volume-shapes.ts';
 
 /** L-7: launches end, instances and (unless asked) snapshots stay. */
 export const deregisterImage =

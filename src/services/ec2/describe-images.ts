@@ -2,6 +2,7 @@
  * DescribeImages. Who owns an image and who may see it is asked of the database by index; other filters are applied to
  * one batch after another, so that neither memory nor a page grows with the number of images.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import type { DescribeImagesRequest, DescribeImagesResult, Image } from '@aws-sdk/client-ec2';
 import type { Call } from '../../authz/caller.ts';
 import { type AccountId, isAccountId } from '../../ids.ts';
@@ -15,7 +16,9 @@ import { imageShape } from './image-shapes.ts';
 import { pagingOf, sealToken } from './paging.ts';
 
 const OPERATION = 'DescribeImages';
-const BATCH = 1000;
+/** Rows asked for at a time: about a page first, more where filters leave few of them. */
+const BATCH_MIN = 100;
+const BATCH_MAX = 1000;
 /** Owners that AWS names instead of numbering (SH-22); none of them has images here. */
 const OWNER_ALIASES = ['amazon', 'aws-marketplace', 'aws-backup-vault'];
 
@@ -106,15 +109,15 @@ export const describeImages =
 
     const images: Image[] = [];
     let last: string | undefined = after;
-    let more = true;
-    while (more) {
+    let limit = size === undefined ? BATCH_MAX : Math.min(Math.max(size + 1, BATCH_MIN), BATCH_MAX);
+    for (let more = true; more; limit = Math.min(limit * 2, BATCH_MAX)) {
       const batch = await deps.images.list({
         ...query,
         scope: scopeOf(call, input.ExecutableUsers, owners),
         ...(last === undefined ? {} : { afterId: last }),
-        limit: BATCH,
+        limit,
       });
-      more = batch.length === BATCH;
+      more = batch.length === limit;
       const tags = await deps.tags.of(
         viewer,
         call.region,
@@ -130,6 +133,8 @@ export const describeImages =
         }
         last = image.id;
       }
+      // Other calls get their turn between batches.
+      if (more) await turn();
     }
     return { Images: images };
   };

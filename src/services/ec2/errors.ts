@@ -7,6 +7,7 @@ import type { Call } from '../../authz/caller.ts';
 import { ApiError, Refusal } from '../../errors.ts';
 import { isEc2Id } from '../../ids.ts';
 import type { KeyRefusalReason } from '../../keys/on-behalf.ts';
+import type { KeyManagementReason } from '../../keys/refusals.ts';
 import type { VolumeRefusalReason } from '../../volumes/volumes.ts';
 
 /** Every code whose status is not 400 (L-23). */
@@ -115,12 +116,24 @@ const keyRefused =
     operation === 'AttachVolume'
       ? revoked()
       : invalidParameterValue(`The specified keyId ${keyName(facts)} is ${state}`);
-const keyName = (facts: Refusal['facts']): string =>
-  String(facts.key ?? facts.keyArn ?? facts.arn ?? facts.identifier ?? facts.keyId ?? 'given');
+const keyName = (facts: Refusal['facts']): string => String(facts.arn ?? facts.value ?? 'given');
 const keyInternal = ({ facts }: RefusalPlace): ApiError =>
   ec2Error('InternalError', `The KMS key ${keyName(facts)} could not be used.`);
 
-export const keyRefusals: RefusalTable<KeyRefusalReason> = {
+const keyLimit = ({ facts }: RefusalPlace): ApiError =>
+  ec2Error('ResourceLimitExceeded', `A limit of AWS KMS has been reached: ${facts.limit ?? keyName(facts)}.`);
+
+/** Of the reasons that stand beside EBS's own, those that a call in the caller's name can meet. */
+type KeyReason =
+  | KeyRefusalReason
+  | Extract<KeyManagementReason, 'key-arn-invalid' | 'key-creating' | 'key-updating' | 'grant-limit' | 'key-limit'>;
+
+export const keyRefusals: RefusalTable<KeyReason> = {
+  'key-arn-invalid': keyRefused('invalid'),
+  'key-creating': keyRefused('being created'),
+  'key-updating': keyRefused('being updated'),
+  'grant-limit': keyLimit,
+  'key-limit': keyLimit,
   'key-not-found': keyRefused('invalid'),
   'key-identifier-invalid': keyRefused('invalid'),
   'key-other-region': keyRefused('invalid'),
@@ -137,8 +150,7 @@ export const keyRefusals: RefusalTable<KeyRefusalReason> = {
   'grant-not-found': keyInternal,
   'grant-token-invalid': keyInternal,
   'policy-malformed': keyInternal,
-  'limit-exceeded': ({ facts }) =>
-    ec2Error('ResourceLimitExceeded', `The limit of KMS key ${keyName(facts)} has been reached.`),
+  'limit-exceeded': keyLimit,
 };
 
 const text = (value: string | number | boolean | undefined): string => String(value ?? '');

@@ -39,18 +39,6 @@ export function imageContext(image: ImageRecord): ConditionValues {
   };
 }
 
-/** Condition keys of a snapshot that a call reads (7.5, 7.7). */
-export function snapshotContext(snapshot: SnapshotRecord): ConditionValues {
-  return {
-    'ec2:Owner': snapshot.ownerId,
-    'ec2:Encrypted': snapshot.encrypted,
-    'ec2:ParentVolume': `arn:aws:ec2:${snapshot.region}:${snapshot.ownerId}:volume/${snapshot.volumeId}`,
-    'ec2:SnapshotID': snapshot.id,
-    'ec2:SnapshotTime': snapshot.startTime,
-    'ec2:VolumeSize': snapshot.volumeSizeGiB,
-  };
-}
-
 /** The image as a resource, with the tags the caller's account put on it. */
 export async function imageResource(
   deps: Pick<ImageDeps, 'tags'>,

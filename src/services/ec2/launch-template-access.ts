@@ -75,6 +75,11 @@ export function versionNotFound(version: string | number, id: string): ApiError 
   );
 }
 
+/** LT-12. */
+export function tokenUsed(): ApiError {
+  return ec2Error('IdempotentParameterMismatch', 'Client token already used before.');
+}
+
 /** Looks the template up and authorizes `action` on it; denied comes before not found. */
 export async function useTemplate<Action extends string>(
   deps: LaunchTemplateDeps,

@@ -5,15 +5,10 @@ import type { ImageRecord, NewImage } from '../../images/images.ts';
 import type { SnapshotRecord } from '../../volumes/volumes.ts';
 import { authorizeAll, authorizeTagsOnCreate, dryRun, refuseAllBut, requestTagContext } from './common.ts';
 import { ec2Error, invalidParameterCombination, invalidParameterValue } from './errors.ts';
-import {
-  checkImageDescription,
-  type ImageDeps,
-  requireImageName,
-  requireOwnSnapshot,
-  snapshotContext,
-} from './image-access.ts';
+import { checkImageDescription, type ImageDeps, requireImageName, requireOwnSnapshot } from './image-access.ts';
 import { checkDeviceNames, newDevice, refuseKmsKey } from './image-devices.ts';
 import { tagSpecifications } from './tag-specifications.ts';
+import { snapshotContext } from './volume-shapes.ts';
 
 const ARCHITECTURES = ['i386', 'x86_64', 'arm64', 'x86_64_mac', 'arm64_mac'];
 const BOOT_MODES = ['legacy-bios', 'uefi', 'uefi-preferred'];
