@@ -250,6 +250,7 @@ test('1.3, S14: control policies bind member accounts at every level, root users
   await using _ = database;
   const permit = systemPermit('organizations:CreateAccount', '*', WHY);
   const { accountId } = await identity.organizations.createAccount(permit, { name: 'prod', email: 'prod@example.com' });
+  assert.ok(accountId);
   const role = await identity.roles.lookUp(accountId, 'OrganizationAccountAccessRole');
   assert.ok(role);
   assert.match(role.trustPolicy, new RegExp(`arn:aws:iam::${managementAccount}:root`));

@@ -11,6 +11,7 @@ import { FULL_AWS_ACCESS } from './managed-policies.ts';
 import { refuse } from './refusals.ts';
 import type { createRoles } from './roles.ts';
 import type { Store, Tables } from './store.ts';
+import type { IdentityTables } from './tables.ts';
 import { lowerId, newAccountId } from './unique-ids.ts';
 
 export interface Account {
@@ -47,10 +48,14 @@ export interface ControlPolicy {
 }
 export interface AccountRequest {
   readonly id: string;
-  readonly accountId: AccountId;
+  /** Absent where it failed. */
+  readonly accountId?: AccountId;
+  readonly failure?: AccountFailure;
   readonly accountName: string;
   readonly requestedAt: Date;
 }
+/** Why an account was not made. */
+export type AccountFailure = 'EMAIL_ALREADY_EXISTS' | 'ACCOUNT_LIMIT_EXCEEDED';
 
 export const ACCESS_ROLE = 'OrganizationAccountAccessRole';
 const ACCOUNTS_MAX = 10_000;
@@ -109,13 +114,21 @@ export function createOrganizations(store: Store, roles: ReturnType<typeof creat
   }
 
   async function insertAccount(tables: Tables, id: AccountId, name: string, email: string, parent: string) {
-    const taken = await tables.selectFrom('identity_account').select('id').where('email', '=', email).execute();
-    if (taken.length > 0) throw refuse('account-email-taken', { email });
     const joinedAt = store.clock().getTime();
     await tables
       .insertInto('identity_account')
       .values({ id, name, email, alias: null, parent_id: parent, joined_at: joinedAt })
       .execute();
+  }
+
+  async function failureOf(tables: Tables, email: string): Promise<AccountFailure | undefined> {
+    const taken = await tables.selectFrom('identity_account').select('id').where('email', '=', email).execute();
+    if (taken.length > 0) return 'EMAIL_ALREADY_EXISTS';
+    const count = await tables
+      .selectFrom('identity_account')
+      .select((e) => e.fn.countAll<number>().as('n'))
+      .execute();
+    return (count[0]?.n ?? 0) >= ACCOUNTS_MAX ? 'ACCOUNT_LIMIT_EXCEEDED' : undefined;
   }
 
   async function freshAccountId(tables: Tables): Promise<AccountId> {
@@ -142,47 +155,62 @@ export function createOrganizations(store: Store, roles: ReturnType<typeof creat
     return get(tables);
   }
 
-  /** Makes a member account with its access role, which trusts the management account. */
+  /** Makes a member account with its access role, which trusts the management account; or says why not. */
   async function createAccount(
     _permit: Permit<'organizations:CreateAccount'>,
     wanted: { name: string; email: string; roleName?: string },
   ): Promise<AccountRequest> {
     return store.write(async (tables, full) => {
-      const organization = await get(tables);
-      const count = await tables
-        .selectFrom('identity_account')
-        .select((e) => e.fn.countAll<number>().as('n'))
-        .execute();
-      if ((count[0]?.n ?? 0) >= ACCOUNTS_MAX) throw refuse('limit-exceeded', { what: 'accounts', limit: ACCOUNTS_MAX });
-      const id = await freshAccountId(tables);
-      await insertAccount(tables, id, wanted.name, wanted.email, organization.rootId);
-      await attachFullAccess(tables, id);
-      const roleName = wanted.roleName ?? ACCESS_ROLE;
-      const roleArn = `arn:aws:iam::${id}:role/${roleName}`;
-      const why = 'a new account is entered from the management account';
-      await roles.createIn(full, systemPermit('iam:CreateRole', roleArn, why), {
-        trustPolicy: trustOf(rootArn(organization.managementAccount)),
-        description: '',
-        maxSessionSeconds: 3600,
-        tags: {},
-      });
-      await roles.attachIn(full, systemPermit('iam:AttachRolePolicy', roleArn, why), ADMINISTRATOR);
-      const request = { id: `car-${lowerId(32)}`, account_id: id, name: wanted.name };
-      const requestedAt = store.clock();
-      await tables
-        .insertInto('identity_account_request')
-        .values({ ...request, requested_at: requestedAt.getTime() })
-        .execute();
-      return { id: request.id, accountId: id, accountName: wanted.name, requestedAt };
+      const failure = await failureOf(tables, wanted.email);
+      const accountId = failure ? undefined : await addAccount(tables, full, wanted);
+      const row = {
+        id: `car-${lowerId(32)}`,
+        account_id: accountId ?? null,
+        failure: failure ?? null,
+        name: wanted.name,
+        requested_at: store.clock().getTime(),
+      };
+      await tables.insertInto('identity_account_request').values(row).execute();
+      return requestOf(row);
     });
+  }
+
+  async function addAccount(
+    tables: Tables,
+    full: Tx,
+    wanted: { name: string; email: string; roleName?: string },
+  ): Promise<AccountId> {
+    const organization = await get(tables);
+    const id = await freshAccountId(tables);
+    await insertAccount(tables, id, wanted.name, wanted.email, organization.rootId);
+    await attachFullAccess(tables, id);
+    const roleArn = `arn:aws:iam::${id}:role/${wanted.roleName ?? ACCESS_ROLE}`;
+    const why = 'a new account is entered from the management account';
+    await roles.createIn(full, systemPermit('iam:CreateRole', roleArn, why), {
+      trustPolicy: trustOf(rootArn(organization.managementAccount)),
+      description: '',
+      maxSessionSeconds: 3600,
+      tags: {},
+    });
+    await roles.attachIn(full, systemPermit('iam:AttachRolePolicy', roleArn, why), ADMINISTRATOR);
+    return id;
   }
 
   async function accountRequest(id: string): Promise<AccountRequest | undefined> {
     const rows = await store.read().selectFrom('identity_account_request').selectAll().where('id', '=', id).execute();
-    const row = rows[0];
-    if (!row) return undefined;
-    const accountId = row.account_id as AccountId;
-    return { id: row.id, accountId, accountName: row.name, requestedAt: new Date(row.requested_at) };
+    return rows[0] && requestOf(rows[0]);
+  }
+
+  /** Newest first. */
+  async function accountRequests(): Promise<AccountRequest[]> {
+    const rows = await store
+      .read()
+      .selectFrom('identity_account_request')
+      .selectAll()
+      .orderBy('requested_at', 'desc')
+      .orderBy('id')
+      .execute();
+    return rows.map(requestOf);
   }
 
   /** Root or unit ids from the organization's root down to the account's parent. */
@@ -285,12 +313,23 @@ export function createOrganizations(store: Store, roles: ReturnType<typeof creat
     found,
     createAccount,
     accountRequest,
+    accountRequests,
     pathTo,
     moveAccount,
     createUnit,
     deleteUnit,
     setAlias,
     ...controlPolicies(store, get),
+  };
+}
+
+function requestOf(row: IdentityTables['identity_account_request']): AccountRequest {
+  return {
+    id: row.id,
+    ...(row.account_id === null ? {} : { accountId: row.account_id as AccountId }),
+    ...(row.failure === null ? {} : { failure: row.failure as AccountFailure }),
+    accountName: row.name,
+    requestedAt: new Date(row.requested_at),
   };
 }
 

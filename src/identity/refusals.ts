@@ -8,15 +8,11 @@ export type IdentityRefusalReason =
   /** Something still refers to it; `detail`. */
   | 'delete-conflict'
   | 'limit-exceeded'
-  | 'invalid-input'
   | 'policy-not-attachable'
   | 'unmodifiable-entity'
   /** Organizations. */
   | 'account-not-found'
-  | 'account-email-taken'
-  | 'account-request-not-found'
   | 'parent-not-found'
-  | 'root-not-found'
   | 'unit-not-found'
   | 'unit-not-empty'
   | 'unit-name-taken'
@@ -28,8 +24,7 @@ export type IdentityRefusalReason =
   | 'control-policy-not-attached'
   | 'control-policy-managed'
   | 'control-policy-last'
-  | 'target-not-found'
-  | 'child-not-found';
+  | 'target-not-found';
 
 export type IdentityRefusal = Refusal<IdentityRefusalReason>;
 

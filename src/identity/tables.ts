@@ -13,7 +13,14 @@ export interface IdentityTables {
     parent_id: string;
     joined_at: number;
   };
-  identity_account_request: { id: string; account_id: string; name: string; requested_at: number };
+  /** Without account where it failed. */
+  identity_account_request: {
+    id: string;
+    account_id: string | null;
+    failure: string | null;
+    name: string;
+    requested_at: number;
+  };
   identity_unit: { id: string; parent_id: string; name: string };
   /** Service and resource control policies. */
   identity_control_policy: {
@@ -146,7 +153,8 @@ export const identityMigrations: readonly Migration[] = [
       await db
         .createTable('identity_account_request')
         .addColumn('id', 'text', (c) => c.primaryKey())
-        .addColumn('account_id', 'text', (c) => c.notNull())
+        .addColumn('account_id', 'text')
+        .addColumn('failure', 'text')
         .addColumn('name', 'text', (c) => c.notNull())
         .addColumn('requested_at', 'integer', (c) => c.notNull())
         .execute();

@@ -22,7 +22,6 @@ const WORDS: Readonly<Record<IdentityRefusalReason, Say>> = {
     facts.whole ? String(facts.detail) : `Cannot delete entity, ${facts.detail}`,
   ),
   'limit-exceeded': say('LimitExceeded', 409, (facts) => `Cannot exceed quota for ${facts.what}: ${facts.limit}`),
-  'invalid-input': say('InvalidInput', 400, (facts) => String(facts.detail)),
   'policy-not-attachable': say(
     'NoSuchEntity',
     404,
@@ -35,10 +34,7 @@ const WORDS: Readonly<Record<IdentityRefusalReason, Say>> = {
       `Cannot perform the operation on the protected role '${facts.name}' - this role is only modifiable by AWS`,
   ),
   'account-not-found': foreign,
-  'account-email-taken': foreign,
-  'account-request-not-found': foreign,
   'parent-not-found': foreign,
-  'root-not-found': foreign,
   'unit-not-found': foreign,
   'unit-not-empty': foreign,
   'unit-name-taken': foreign,
@@ -51,7 +47,6 @@ const WORDS: Readonly<Record<IdentityRefusalReason, Say>> = {
   'control-policy-managed': foreign,
   'control-policy-last': foreign,
   'target-not-found': foreign,
-  'child-not-found': foreign,
 };
 
 function notFound({ type, name, policy }: Facts): string {

@@ -1,0 +1,88 @@
+/** What Organizations' operations share: who may ask, and the shapes of answers. */
+import type { Authorizer, ConditionValues } from '../../authz/authorizer.ts';
+import type { Call } from '../../authz/caller.ts';
+import type { Permit } from '../../authz/permit.ts';
+import { ApiError } from '../../errors.ts';
+import type { Identity } from '../../identity/identity.ts';
+import type { Account, ControlPolicy, Unit } from '../../identity/organization.ts';
+import type { Arn } from '../../ids.ts';
+
+export interface OrganizationsDeps {
+  readonly identity: Identity;
+  readonly authorizer: Authorizer;
+}
+
+export function organizationsError(code: string, message: string, members: Record<string, unknown> = {}): ApiError {
+  return new ApiError(code, message, { members });
+}
+
+export function invalidInput(message: string, reason = 'INVALID_PATTERN'): ApiError {
+  return organizationsError('InvalidInputException', message, { Reason: reason });
+}
+
+/** Authorizes an operation that only the management account may call. */
+export async function authorizeManagement<Action extends `organizations:${string}`>(
+  deps: OrganizationsDeps,
+  call: Call,
+  action: Action,
+  arn: Arn | '*' = '*',
+  context: ConditionValues = {},
+): Promise<Permit<Action>> {
+  const permit = await deps.authorizer.authorize(call, action, { arn }, context);
+  const { managementAccount } = await deps.identity.organizations.get();
+  if (call.caller.accountId !== managementAccount) {
+    throw organizationsError('AccessDeniedException', "You don't have permissions to access this resource.");
+  }
+  return permit;
+}
+
+export function shownAccount(account: Account, managementAccount: string) {
+  return {
+    Id: account.id,
+    Arn: account.arn,
+    Email: account.email,
+    Name: account.name,
+    Status: 'ACTIVE' as const,
+    State: 'ACTIVE' as const,
+    JoinedMethod: account.id === managementAccount ? ('INVITED' as const) : ('CREATED' as const),
+    JoinedTimestamp: account.joinedAt,
+  };
+}
+
+export function shownUnit(unit: Unit) {
+  return { Id: unit.id, Arn: unit.arn, Name: unit.name };
+}
+
+export function shownPolicySummary(policy: ControlPolicy) {
+  return {
+    Id: policy.id,
+    Arn: policy.arn,
+    Name: policy.name,
+    Description: policy.description,
+    Type: policy.type,
+    AwsManaged: policy.awsManaged,
+  };
+}
+
+export interface PageInput {
+  readonly NextToken?: string | undefined;
+  readonly MaxResults?: number | undefined;
+}
+
+/** One page in the order given. A token is opaque: how many items came before. */
+export function page<Item>(items: readonly Item[], input: PageInput): { items: Item[]; NextToken?: string } {
+  const limit = input.MaxResults ?? 20;
+  if (limit < 1 || limit > 20) throw invalidInput('MaxResults must be between 1 and 20.', 'MAX_VALUE_EXCEEDED');
+  const start = input.NextToken === undefined ? 0 : readToken(input.NextToken);
+  const end = start + limit;
+  return {
+    items: items.slice(start, end),
+    ...(end < items.length ? { NextToken: Buffer.from(`t1:${end}`).toString('base64url') } : {}),
+  };
+}
+
+function readToken(token: string): number {
+  const match = /^t1:(\d{1,9})$/.exec(Buffer.from(token, 'base64url').toString());
+  if (!match) throw invalidInput('You provided an invalid pagination token.', 'INVALID_NEXT_TOKEN');
+  return Number(match[1]);
+}
