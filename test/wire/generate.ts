@@ -26,10 +26,10 @@ export const anyText = fc.oneof(
   ),
 );
 
-/** Any text that XML can carry. */
+/** Any text that XML can carry, and that the client's parser does not take for indentation. */
 export const xmlText = anyText.map((text) =>
   // biome-ignore lint/suspicious/noControlCharactersInRegex: XML cannot carry them
-  text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '?'),
+  text.replace(/^\s+$/, '').replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '?'),
 );
 
 const aDate = fc.integer({ min: 0, max: 4_102_444_800_000 }).map((milliseconds) => new Date(milliseconds));
@@ -69,8 +69,8 @@ export function arbitraryOf(shape: Shape, options: GenerateOptions, integer = tr
 }
 
 function mustBeMade(member: Member): boolean {
-  // The client fills these in by itself where they are absent.
-  return member.required || 'idempotencyToken' in member.traits;
+  // The client fills in tokens by itself, and a payload is there even when it is empty.
+  return member.required || 'idempotencyToken' in member.traits || member.traits.httpPayload !== undefined;
 }
 
 function isDeep(shape: Shape): boolean {
