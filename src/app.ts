@@ -31,6 +31,7 @@ import { keysMigrations } from './keys/tables.ts';
 import { createLaunchTemplates, launchTemplateMigrations } from './launch-templates/create-launch-templates.ts';
 import type { Log } from './log.ts';
 import { createNetwork } from './network/create-network.ts';
+import { createKeyPairs } from './network/key-pairs.ts';
 import { isRegion, REGIONS } from './network/regions.ts';
 import { networkMigrations } from './network/tables.ts';
 import { cloudtrailService } from './services/cloudtrail/index.ts';
@@ -38,6 +39,8 @@ import { ebsService } from './services/ebs/index.ts';
 import type { Ec2Deps } from './services/ec2/common.ts';
 import { imageOperations } from './services/ec2/images-table.ts';
 import { ec2Service } from './services/ec2/index.ts';
+import { instanceTaggables } from './services/ec2/instance-taggables.ts';
+import { instanceOperations } from './services/ec2/instances-table.ts';
 import { launchTemplateOperations } from './services/ec2/launch-templates-table.ts';
 import { tagOperations } from './services/ec2/tag-resources.ts';
 import { imageTaggables } from './services/ec2/taggable.ts';
@@ -138,6 +141,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
   log.info({ machines: driver.kind }, driver.about);
 
   const network = createNetwork({ db, clock });
+  const keyPairs = createKeyPairs({ db, clock });
   const launchTemplates = createLaunchTemplates({ db, clock });
   const images: Images = createImages({
     db,
@@ -163,6 +167,17 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
 
   const authorizationMessages = createAuthorizationMessages(rootKey);
   const ec2: Ec2Deps = { authorizer, db, tags };
+  const forInstances: InstanceDeps = {
+    ...ec2,
+    instances,
+    images,
+    launchTemplates,
+    volumes,
+    snapshots,
+    network,
+    keyPairs,
+    idempotency,
+  };
   const services: readonly Service[] = [
     cloudtrailService({ audit, authorizer }),
     ebsService({ authorizer, db, snapshots, direct, tags, idempotency }),
@@ -170,6 +185,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
       encodeAuthorizationFailure: authorizationMessages.encode,
       parts: [
         imageOperations({ ...ec2, images, snapshots, volumes, idempotency, instances, isRegion }),
+        instanceOperations(forInstances),
         launchTemplateOperations({
           ...ec2,
           launchTemplates,
@@ -178,7 +194,11 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
         }),
         tagOperations({
           ...ec2,
-          taggable: { ...imageTaggables({ images, launchTemplates }), ...volumeTaggables({ volumes, snapshots }) },
+          taggable: {
+            ...imageTaggables({ images, launchTemplates }),
+            ...instanceTaggables(forInstances),
+            ...volumeTaggables({ volumes, snapshots }),
+          },
         }),
         volumeOperations({
           ...ec2,
