@@ -213,7 +213,11 @@ export function instanceContext(record: InstanceRecord): ConditionValues {
 }
 
 /** The caller's own instance; those of others are not there for the caller. */
-export async function ownInstance(deps: InstanceDeps, call: Call, id: string): Promise<InstanceRecord | undefined> {
+export async function ownInstance(
+  deps: Pick<InstanceDeps, 'instances'>,
+  call: Call,
+  id: string,
+): Promise<InstanceRecord | undefined> {
   const record = await deps.instances.find(call.region, id);
   return record?.ownerId === call.caller.accountId ? record : undefined;
 }

@@ -6,7 +6,7 @@ import type { Taggable } from './tag-resources.ts';
 
 /** What of instances and networks can be tagged, by id prefix. */
 export function instanceTaggables(
-  deps: InstanceDeps,
+  deps: Pick<InstanceDeps, 'instances' | 'network' | 'keyPairs'>,
 ): Readonly<Record<'i' | 'eni' | 'key' | 'sg' | 'sgr' | 'subnet' | 'vpc' | 'igw' | 'rtb' | 'acl' | 'dopt', Taggable>> {
   const taggable = (resourceType: string, exists: Taggable['exists'], notFound: Taggable['notFound']): Taggable => ({
     resourceType,
