@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Call } from '../../authz/caller.ts';
-import type { Arn } from '../../ids.ts';
-import { OTHER_REGION, REGION } from '../../volumes/test-volumes.ts';
+import type { Arn, ImageId } from '../../ids.ts';
+import { OTHER_REGION, REGION, until } from '../../volumes/test-volumes.ts';
 import type { SnapshotRecord } from '../../volumes/volumes.ts';
 import { imageIn, openTestEc2, refused, registration, type TestEc2 } from './test-ec2.ts';
 
@@ -351,6 +351,45 @@ describe('CopyImage, table 1.5', () => {
     );
   });
 
+  it('CI-3, CI-5, S9: shared with its snapshots but not its key, the copy is accepted and ends failed', async () => {
+    const ownersOnly = await test.key(build);
+    const snapshot = await test.snapshot(build, { encrypted: true, keyArn: ownersOnly });
+    const image = await test.image(build, snapshot, fresh('s9'));
+    await share(build, image, [{ UserId: test.prod }]);
+    await test.call(build, 'ModifySnapshotAttribute', {
+      SnapshotId: snapshot.id,
+      Attribute: 'createVolumePermission',
+      OperationType: 'add',
+      UserIds: [test.prod],
+    });
+    const { ImageId } = await test.call<{ ImageId: string }>(prod, 'CopyImage', {
+      Name: fresh('copy'),
+      SourceImageId: image,
+      SourceRegion: REGION,
+    });
+    const copy = await imageIn(test, prod, ImageId, 'failed');
+    const made = await test.snapshots.find(REGION, String(copy.BlockDeviceMappings[0]?.Ebs?.SnapshotId));
+    assert.equal(made?.state, 'error');
+    assert.equal(made?.stateMessage, 'Given key ID is not accessible');
+  });
+
+  it('an image that is deregistered while it is copied stays deregistered', async () => {
+    const image = await test.image(build, sealed, fresh('short-lived'));
+    const { ImageId } = await test.call<{ ImageId: string }>(test.as(test.build, OTHER_REGION), 'CopyImage', {
+      Name: fresh('copy'),
+      SourceImageId: image,
+      SourceRegion: REGION,
+    });
+    await test.call(test.as(test.build, OTHER_REGION), 'DeregisterImage', { ImageId });
+    const copied = await test.images.find(OTHER_REGION, ImageId);
+    const snapshotId = copied?.blockDeviceMappings[0]?.ebs?.snapshotId ?? '';
+    await until('its snapshot completed', async () => {
+      return (await test.snapshots.find(OTHER_REGION, snapshotId))?.state === 'completed';
+    });
+    await test.jobs.idle();
+    assert.equal((await test.images.find(OTHER_REGION, ImageId))?.state, 'deregistered');
+  });
+
   it('CI-6: tags are copied only when asked, permissions never', async () => {
     const image = await test.image(build, sealed, fresh('ci-6'));
     await share(build, image, [{ UserId: test.prod }]);
@@ -589,6 +628,106 @@ describe('sharing', () => {
     const { ImageBlockPublicAccessState } = await test.call(build, 'GetImageBlockPublicAccessState', {});
     assert.equal(ImageBlockPublicAccessState, 'block-new-sharing');
   });
+});
+
+describe('bounds of sharing', () => {
+  const accounts = (from: number, to: number) =>
+    Array.from({ length: to - from }, (_, at) => ({ UserId: String(100_000_000_000 + from + at) }));
+
+  it('SH-2: 1000 entities an image, 10,000 in one request; a request too many changes nothing', async () => {
+    const ImageId = await test.image(build, plain, fresh('bounds'));
+    await share(build, ImageId, accounts(0, 1000));
+    await share(build, ImageId, accounts(0, 1000));
+    await refused(share(build, ImageId, accounts(1000, 1001)), 'ResourceLimitExceeded');
+    await refused(share(build, ImageId, accounts(0, 10_001)), 'RequestResourceCountExceeded');
+    assert.equal((await test.images.launchPermissions(ImageId as ImageId)).length, 1000);
+  });
+});
+
+describe('DescribeImages', () => {
+  const list = async (call: Call, input: object) =>
+    test.call<{ Images: { ImageId: string; Name: string }[]; NextToken?: string }>(call, 'DescribeImages', input);
+
+  it('7.2: pages hold every image once, with filters as well', async () => {
+    const names = Array.from({ length: 13 }, (_, at) => `paged ${String(at).padStart(2, '0')}`);
+    for (const name of names) await test.image(build, plain, name);
+    const seen: string[] = [];
+    let NextToken: string | undefined;
+    do {
+      const answer = await list(build, {
+        Owners: ['self'],
+        Filters: [{ Name: 'name', Values: ['paged *'] }],
+        MaxResults: 5,
+        NextToken,
+      });
+      assert.ok(answer.Images.length <= 5);
+      seen.push(...answer.Images.map(({ Name }) => Name));
+      ({ NextToken } = answer);
+    } while (NextToken);
+    assert.deepEqual(seen.sort(), names);
+  });
+
+  const FILTERS: [name: string, values: string[], found: boolean][] = [
+    ['architecture', ['x86_64'], true],
+    ['architecture', ['arm64'], false],
+    ['block-device-mapping.snapshot-id', ['SNAPSHOT'], true],
+    ['block-device-mapping.encrypted', ['true'], true],
+    ['is-public', ['false'], true],
+    ['name', ['filtered'], true],
+    ['name', ['filter'], false],
+    ['owner-id', ['999999999999'], false],
+    ['root-device-name', ['/dev/xvd?'], true],
+    ['state', ['available', 'pending'], true],
+    ['tag:stage', ['golden'], true],
+    ['tag:stage', ['silver'], false],
+    ['tag-key', ['stage'], true],
+    ['virtualization-type', ['hvm'], true],
+  ];
+  it('finds by every filter what it should', async () => {
+    const ImageId = await test.image(build, sealed, 'filtered');
+    await test.call(build, 'CreateTags', { Resources: [ImageId], Tags: [{ Key: 'stage', Value: 'golden' }] });
+    for (const [Name, values, found] of FILTERS) {
+      const Values = values.map((value) => (value === 'SNAPSHOT' ? sealed.id : value));
+      const { Images } = await list(build, { ImageIds: [ImageId], Filters: [{ Name, Values }] });
+      assert.equal(Images.length, found ? 1 : 0, `${Name}=${values}`);
+    }
+    // A consumer cannot filter by what it does not see (SH-18).
+    await share(build, ImageId, [{ UserId: test.prod }]);
+    const { Images } = await list(prod, {
+      ImageIds: [ImageId],
+      Filters: [{ Name: 'tag:stage', Values: ['golden'] }],
+    });
+    assert.deepEqual(Images, []);
+  });
+
+  const REFUSED: [name: string, input: object, code: string, message?: string][] = [
+    ['a wrong prefix', { ImageIds: ['x'] }, 'InvalidAMIID.Malformed', 'Invalid id: "x" (expecting "ami-...")'],
+    ['a bad body', { ImageIds: ['ami-xyz'] }, 'InvalidAMIID.Malformed', 'Invalid id: "ami-xyz"'],
+    [
+      'two ids that never were',
+      { ImageIds: ['ami-0123456789abcdef0', 'ami-0123456789abcdef1'] },
+      'InvalidAMIID.NotFound',
+      "The image ids '[ami-0123456789abcdef0, ami-0123456789abcdef1]' do not exist",
+    ],
+    [
+      'a small page',
+      { MaxResults: 1 },
+      'InvalidParameterValue',
+      "Invalid value '1' for maxResults. Expecting a value greater than 5.",
+    ],
+    [
+      'an unknown filter',
+      { Filters: [{ Name: 'x', Values: ['y'] }] },
+      'InvalidParameterValue',
+      "The filter 'x' is invalid",
+    ],
+    ['an owner that is none', { Owners: ['me'] }, 'InvalidUserID.Malformed'],
+  ];
+  for (const [name, input, code, message] of REFUSED) {
+    it(`7.2: refuses ${name}`, async () => {
+      await refused(list(build, input), code, message);
+    });
+  }
 });
 
 describe('the end of an image', () => {
