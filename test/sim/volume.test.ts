@@ -4,9 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { lstat, readdir, readFile } from 'node:fs/promises';
+import { lstat, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { IntegrityError } from '../../src/errors.ts';
 import type { MapRoot, SealedMap, VolumeLayers } from '../../src/volumes/storage.ts';
 import {
   BLOCK,
@@ -285,4 +286,59 @@ test('detaching is idempotent, deleting needs it, and equal sectors of two overl
   await t.storage.deleteOverlays(VOLUME);
   await t.storage.deleteOverlays(VOLUME);
   assert.deepEqual(await readdir(join(t.dir, 'overlays')), []);
+});
+
+test('a volume whose overlay is missing or damaged is not served, and can be once it is whole', async () => {
+  await using t = await openTestStorage();
+  const { state, socketPath } = await attachNew(t);
+  await t.storage.detach(VOLUME);
+  const bits = join(t.dir, 'overlays', `${state.overlay}.bits`);
+  const whole = await readFile(bits);
+  await writeFile(bits, Buffer.concat([Buffer.from('X'), whole.subarray(1)]));
+  await assert.rejects(t.storage.attach(VOLUME, layersOf(state)), IntegrityError);
+  await rm(bits);
+  await assert.rejects(t.storage.attach(VOLUME, layersOf(state)), /ENOENT/);
+  assert.equal(t.storage.isAttached(VOLUME), false);
+  await writeFile(bits, whole);
+  assert.deepEqual(await t.storage.attach(VOLUME, layersOf(state)), { socketPath });
+});
+
+test('a base block that was tampered with is EIO for the guest, and the rest is served', async () => {
+  await using t = await openTestStorage();
+  const truth = randomBytes(SIZE);
+  const base = await baseOf(t, truth);
+  await t.reopen();
+  const [segment] = await readdir(join(t.dir, 'segments'));
+  const path = join(t.dir, 'segments', segment!);
+  const bytes = await readFile(path);
+  bytes[4096 + 77]! ^= 1;
+  await writeFile(path, bytes);
+  const { socketPath } = await attachNew(t, base);
+  await using client = await NbdClient.connect(socketPath);
+  const errors: number[] = [];
+  for (let index = 0; index < SIZE / BLOCK; index++) {
+    const { errno, data } = await client.request({ type: 0, offset: index * BLOCK, length: 100 });
+    if (errno !== 0) errors.push(errno);
+    else assertSame(data, truth.subarray(index * BLOCK, index * BLOCK + 100), `block ${index}`);
+  }
+  assert.deepEqual(errors, [5]);
+});
+
+test('discarding a whole large disk is quick, leaves small files, and seals to nothing', async () => {
+  await using t = await openTestStorage();
+  const sizeBytes = 1024 * 1024 * 1024 * 1024;
+  const state: VolumeState = { frozen: [], overlay: await t.storage.createOverlay(VOLUME) };
+  const { socketPath } = await t.storage.attach(VOLUME, layersOf(state, sizeBytes));
+  await using client = await NbdClient.connect(socketPath);
+  const step = 2 ** 32 - SECTOR;
+  for (let at = 0; at < 4 * step; at += step) await client.trim(at, step);
+  await client.write(sizeBytes - 1, Buffer.from('x'));
+  await t.storage.freeze(VOLUME, async () => {});
+  const layers = { ...layersOf(state, sizeBytes), frozen: [state.overlay] };
+  const root = await t.storage.sealOverlays('job', layers, quiet, NEVER);
+  const listed = await t.storage.listBlocks(root, 0, 10);
+  assert.deepEqual(
+    listed.blocks.map(({ index }) => index),
+    [sizeBytes / BLOCK - 1],
+  );
 });

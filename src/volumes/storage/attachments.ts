@@ -238,6 +238,7 @@ class VolumeThread {
     this.listening = new Promise((resolve, reject) => {
       this.#worker.on('message', (message: FromVolume) => {
         if (message.kind === 'listening') resolve();
+        else if (message.kind === 'unfit') reject(errorOf(message.failure));
         else this.#receive(message);
       });
       void this.ended.then(() => reject(cause instanceof Error ? cause : this.#over));
@@ -262,7 +263,7 @@ class VolumeThread {
     this.#worker.postMessage(message);
   }
 
-  #receive(message: Exclude<FromVolume, { kind: 'listening' }>): void {
+  #receive(message: Exclude<FromVolume, { kind: 'listening' | 'unfit' }>): void {
     if (message.kind === 'load') {
       const { id } = message;
       this.#pages.load(message.page, message.level).then(

@@ -34,6 +34,8 @@ export type ToVolume =
 
 export type FromVolume =
   | { readonly kind: 'listening' }
+  /** The volume cannot be served; the thread ends. */
+  | { readonly kind: 'unfit'; readonly failure: Failure }
   | { readonly kind: 'done'; readonly id: number; readonly failure?: Failure }
   | { readonly kind: 'record'; readonly id: number }
   | { readonly kind: 'load'; readonly id: number; readonly page: PageId; readonly level: number }

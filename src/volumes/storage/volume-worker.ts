@@ -123,9 +123,14 @@ async function forget(): Promise<void> {
   keys.clear();
 }
 
-// A start that fails ends the thread with its error, which the main thread reports.
 const started = start();
-started.then(() => say({ kind: 'listening' }));
+started.then(
+  () => say({ kind: 'listening' }),
+  (error) => {
+    say({ kind: 'unfit', failure: failureOf(error) });
+    port.close();
+  },
+);
 
 port.on('message', (message: ToVolume) => {
   if (message.kind === 'command') {
