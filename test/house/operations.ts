@@ -144,6 +144,8 @@ const TRUST = JSON.stringify({
   Statement: [{ Effect: 'Allow', Action: 'sts:AssumeRole', Principal: { Service: 'ec2.amazonaws.com' } }],
 });
 
+const SSH = [{ IpProtocol: 'tcp', FromPort: 22, ToPort: 22, IpRanges: [{ CidrIp: '192.0.2.0/24' }] }];
+
 /** First match of the member's name decides. */
 const TEXTS: readonly (readonly [RegExp, string])[] = [
   [/^(Source)?Snapshot(Id)?$|^(First|Second)SnapshotId$/, `snap-${DIGITS}`],
@@ -219,6 +221,12 @@ const EXTRA: Readonly<Record<string, object>> = {
   },
   'organizations ListPolicies': { Filter: 'SERVICE_CONTROL_POLICY' },
   ListPoliciesForTarget: { Filter: 'SERVICE_CONTROL_POLICY' },
+  AuthorizeSecurityGroupIngress: { GroupId: `sg-${DIGITS}`, IpPermissions: SSH },
+  AuthorizeSecurityGroupEgress: { GroupId: `sg-${DIGITS}`, IpPermissions: SSH },
+  RevokeSecurityGroupIngress: { GroupId: `sg-${DIGITS}`, IpPermissions: SSH },
+  RevokeSecurityGroupEgress: { GroupId: `sg-${DIGITS}`, IpPermissions: SSH },
+  DeleteSecurityGroup: { GroupId: `sg-${DIGITS}` },
+  DeleteKeyPair: { KeyName: 'sample' },
   GenerateRandom: { NumberOfBytes: 32 },
   PutSnapshotBlock: { DataLength: 524_288, BlockData: new Uint8Array(524_288) },
   StartSnapshot: { VolumeSize: 1 },
