@@ -169,7 +169,8 @@ export function lifecycleMethods(parts: KeyParts, rotation: Rotation) {
       const arn = keyArn(region, account, keyId);
       const policy = await storablePolicy(parts, request.policy ?? defaultKeyPolicy(account));
       const tags = Object.fromEntries(request.tags.map((tag) => [tag.key, tag.value]));
-      if (!request.bypassLockoutCheck) {
+      // The default policy is the account's own affair: only a policy that the caller wrote can lock it out.
+      if (request.policy !== undefined && !request.bypassLockoutCheck) {
         const draft = { arn, accountId: account, tags, spec: 'SYMMETRIC_DEFAULT', usage: 'ENCRYPT_DECRYPT' } as const;
         const key = { ...draft, origin: 'AWS_KMS', multiRegion: false, aliases: [] } as const;
         if (!(await access.mayPutPolicy(call, key, policy))) throw refuse('policy-lockout', { arn });

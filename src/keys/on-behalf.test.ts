@@ -218,6 +218,8 @@ test('26.6: a call on another account’s key stands in both trails under one sh
 test('26: the KMS API leaves the facts of its calls for the front door to record, and no secret among them', async () => {
   await using world = await openKms();
   const key = await newKey(world);
+  const described = await world.as(world.root, 'DescribeKey', { KeyId: key });
+  const keyMaterialId = described.KeyMetadata!.CurrentKeyMaterialId;
   const call = world.callOf(world.root);
   const Plaintext = new Uint8Array(Buffer.from('a secret'));
   await world.service.operations.Encrypt!(call, { KeyId: key, Plaintext, EncryptionContext: CONTEXT } as never);
@@ -225,6 +227,7 @@ test('26: the KMS API leaves the facts of its calls for the front door to record
     readOnly: true,
     requestParameters: { keyId: key, encryptionAlgorithm: 'SYMMETRIC_DEFAULT', encryptionContext: CONTEXT },
     responseElements: null,
+    additionalEventData: { keyMaterialId },
     resources: [{ arn: key, accountId: world.account, type: 'AWS::KMS::Key' }],
     otherAccounts: [],
   });

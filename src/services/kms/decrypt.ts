@@ -8,7 +8,7 @@ import { ENCRYPTION_ALGORITHMS, requireAlgorithm, SYMMETRIC_DEFAULT } from './al
 import { Constraints, encryptionContext, invalid, unsupported } from './constraints.ts';
 import { contextNote } from './encrypt.ts';
 import { dryRunSucceeded } from './errors.ts';
-import { authorize, checkGrantTokens, type Kms, locate, note, type Target } from './kms.ts';
+import { authorize, checkGrantTokens, type Kms, locate, note, noteMaterial, type Target } from './kms.ts';
 
 export const decrypt =
   (kms: Kms): OperationOf<DecryptCommand> =>
@@ -38,6 +38,7 @@ export const decrypt =
       throw dryRunSucceeded();
     }
     const opened = await kms.keys.decrypt(permit, input.CiphertextBlob!, context);
+    noteMaterial(call, opened.materialId);
     if (input.DryRun) {
       opened.plaintext.fill(0);
       throw dryRunSucceeded();

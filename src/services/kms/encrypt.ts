@@ -3,7 +3,7 @@ import type { OperationOf } from '../operation.ts';
 import { ENCRYPTION_ALGORITHMS, requireAlgorithm, SYMMETRIC_DEFAULT } from './algorithms.ts';
 import { Constraints, encryptionContext } from './constraints.ts';
 import { dryRunSucceeded } from './errors.ts';
-import { checkGrantTokens, type Kms, note, permitted } from './kms.ts';
+import { checkGrantTokens, type Kms, note, noteMaterial, permitted } from './kms.ts';
 
 export const encrypt =
   (kms: Kms): OperationOf<EncryptCommand> =>
@@ -20,7 +20,8 @@ export const encrypt =
     const request = { encryptionContext: context, conditions };
     const { permit, key } = await permitted(kms, call, 'kms:Encrypt', input.KeyId!, request, 'any');
     requireAlgorithm(key, algorithm);
-    const { ciphertext } = await kms.keys.encrypt(permit, input.Plaintext!, context);
+    const { ciphertext, materialId } = await kms.keys.encrypt(permit, input.Plaintext!, context);
+    noteMaterial(call, materialId);
     if (input.DryRun) throw dryRunSucceeded();
     return { CiphertextBlob: ciphertext, KeyId: key.arn, EncryptionAlgorithm: SYMMETRIC_DEFAULT };
   };

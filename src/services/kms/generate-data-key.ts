@@ -10,7 +10,7 @@ import { SYMMETRIC_DEFAULT } from './algorithms.ts';
 import { Constraints, encryptionContext, invalid, unsupported } from './constraints.ts';
 import { contextNote } from './encrypt.ts';
 import { dryRunSucceeded } from './errors.ts';
-import { checkGrantTokens, type Kms, note, permitted } from './kms.ts';
+import { checkGrantTokens, type Kms, note, noteMaterial, permitted } from './kms.ts';
 
 const BYTES: Readonly<Record<DataKeySpec, number>> = { AES_128: 16, AES_256: 32 };
 
@@ -52,6 +52,7 @@ async function generate(
   const request = { encryptionContext: context, conditions: { 'kms:EncryptionAlgorithm': SYMMETRIC_DEFAULT } };
   const { permit, key } = await permitted(kms, call, action, input.KeyId!, request, 'any');
   const made = await kms.keys.generateDataKey(permit, byteCount, context);
+  noteMaterial(call, made.materialId);
   if (input.DryRun) {
     made.plaintext.fill(0);
     throw dryRunSucceeded();

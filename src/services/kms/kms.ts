@@ -107,6 +107,11 @@ export function note(
   noteForAudit(call, { readOnly, requestParameters, responseElements });
 }
 
+/** Which key material a symmetric operation used (26.5). */
+export function noteMaterial(call: Call, keyMaterialId: string): void {
+  noteForAudit(call, { additionalEventData: { keyMaterialId } });
+}
+
 /** Dates inside audit records, as CloudTrail writes KMS's: `Nov 2, 2021, 11:25:25 PM` (26.3). */
 export function auditDate(date: Date): string {
   return date.toLocaleString('en-US', {

@@ -1,4 +1,5 @@
 import type { ReEncryptCommand } from '@aws-sdk/client-kms';
+import { noteForAudit } from '../../authz/caller.ts';
 import type { OperationOf } from '../operation.ts';
 import { ENCRYPTION_ALGORITHMS, requireAlgorithm, SYMMETRIC_DEFAULT } from './algorithms.ts';
 import { Constraints, encryptionContext } from './constraints.ts';
@@ -56,6 +57,10 @@ export const reEncrypt =
       { ciphertext: input.CiphertextBlob!, context: sourceContext },
       destinationContext,
     );
+    const { sourceMaterialId, destinationMaterialId } = result;
+    noteForAudit(call, {
+      additionalEventData: { sourceKeyMaterialId: sourceMaterialId, destinationKeyMaterialId: destinationMaterialId },
+    });
     if (input.DryRun) throw dryRunSucceeded();
     return {
       CiphertextBlob: result.ciphertext,
@@ -63,7 +68,7 @@ export const reEncrypt =
       KeyId: destination.key.arn,
       SourceEncryptionAlgorithm: SYMMETRIC_DEFAULT,
       DestinationEncryptionAlgorithm: SYMMETRIC_DEFAULT,
-      SourceKeyMaterialId: result.sourceMaterialId,
-      DestinationKeyMaterialId: result.destinationMaterialId,
+      SourceKeyMaterialId: sourceMaterialId,
+      DestinationKeyMaterialId: destinationMaterialId,
     };
   };
