@@ -215,3 +215,34 @@ test('23.5, 15.1: a grant alone lets another account in, and an explicit deny ke
     /explicit deny in an identity-based/,
   );
 });
+
+test('14.9, 15.16: a role that is made again under the same name inherits neither grant nor policy', async () => {
+  await using world = await openKms();
+  const { KeyId } = await newKey(world);
+  const before = await world.makeRole('builder');
+  await world.as(world.root, 'CreateGrant', { KeyId, GranteePrincipal: before.arn, Operations: ['Encrypt'] });
+  const statements = [
+    { Effect: 'Allow', Principal: { AWS: world.root.arn }, Action: 'kms:*', Resource: '*' },
+    { Effect: 'Allow', Principal: { AWS: before.arn }, Action: 'kms:GenerateDataKey', Resource: '*' },
+  ];
+  const Policy = JSON.stringify({ Version: '2012-10-17', Statement: statements });
+  await world.as(world.root, 'PutKeyPolicy', { KeyId, Policy });
+  const calls = (caller: Caller) =>
+    Promise.all([
+      failureOf(world.as(caller, 'Encrypt', { KeyId, Plaintext })),
+      failureOf(world.as(caller, 'GenerateDataKey', { KeyId, NumberOfBytes: 8 })),
+    ]);
+  for (const answer of await calls(before.session)) assert.match(answer, /^succeeded/);
+  await world.removeRole(before.arn);
+  const after = await world.makeRole('builder');
+  assert.equal(after.arn, before.arn);
+  for (const answer of await calls(after.session)) assert.match(answer, /^AccessDeniedException/);
+  const { Grants } = await world.as(world.root, 'ListGrants', { KeyId });
+  assert.match(Grants![0]!.GranteePrincipal!, /^AROA/);
+  const shown = JSON.parse((await world.as(world.root, 'GetKeyPolicy', { KeyId })).Policy!);
+  assert.match(shown.Statement[1].Principal.AWS, /^AROA/);
+  assert.match(
+    await failureOf(world.as(world.root, 'PutKeyPolicy', { KeyId, Policy: JSON.stringify(shown) })),
+    /^MalformedPolicyDocumentException: Policy contains a statement with one or more invalid principals\.$/,
+  );
+});

@@ -1,8 +1,13 @@
 /** Making, naming, changing, rotating and ending keys through the service (kms §2 to §7, §12 to §14, §16, §19 to §21). */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createAudit } from '../../audit/trail.ts';
 import { rootKeyFrom } from '../../crypto/root-key.ts';
+import { createIdentity } from '../../identity/identity.ts';
+import type { Arn } from '../../ids.ts';
+import { createJobs } from '../../jobs/runner.ts';
 import { createKeys } from '../../keys/keys.ts';
+import { createLog } from '../../log.ts';
 import { failureOf, openKms, START, type World } from './test-kms.ts';
 
 const DAY_MS = 86_400_000;
@@ -505,4 +510,29 @@ test('keys outlive a restart, and another root key is noticed at the start', asy
     createKeys({ ...deps, rootKey: rootKeyFrom(new Uint8Array(32)) }),
     /the root key beside this database/,
   );
+});
+
+test('a deletion and a rotation that fell due while Ingot was stopped happen at the next start', async () => {
+  await using world = await openKms();
+  const doomed = await newKey(world);
+  const rotated = await newKey(world);
+  await world.as(world.root, 'ScheduleKeyDeletion', { KeyId: doomed.KeyId });
+  await world.as(world.root, 'EnableKeyRotation', { KeyId: rotated.KeyId, RotationPeriodInDays: 90 });
+  await world.jobs.stop();
+  const clock = () => new Date(START.getTime() + 100 * DAY_MS);
+  const db = await world.reopen();
+  const jobs = createJobs({ db, clock, log: createLog('silent') });
+  const { authorizer, principals } = createIdentity({ db, rootKey: world.rootKey, clock });
+  const audit = createAudit({ db });
+  const { keys } = await createKeys({ db, rootKey: world.rootKey, authorizer, principals, audit, jobs, clock });
+  await jobs.start();
+  await jobs.idle();
+  await jobs.stop();
+  const call = world.callOf(world.root);
+  const find = (arn: string | undefined) =>
+    keys.find({ kind: 'key', account: world.account, arn: arn as Arn }, call.region);
+  assert.equal(await find(doomed.Arn), undefined);
+  const now = await find(rotated.Arn);
+  assert.notEqual(now?.currentMaterialId, rotated.CurrentKeyMaterialId);
+  assert.equal(now?.rotation.nextAt?.getTime(), START.getTime() + 190 * DAY_MS);
 });

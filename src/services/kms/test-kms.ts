@@ -112,6 +112,28 @@ export async function openKms() {
       return credential.caller;
     },
 
+    /** A role without policies, and a session in it. */
+    async makeRole(name: string): Promise<{ arn: Arn; session: Caller }> {
+      const arn = `arn:aws:iam::${account}:role/${name}` as Arn;
+      const trust = { Effect: 'Allow', Principal: { AWS: rootArn(account) }, Action: 'sts:AssumeRole' };
+      const role = await identity.roles.create(systemPermit('iam:CreateRole', arn, WHY), {
+        trustPolicy: JSON.stringify({ Version: '2012-10-17', Statement: [trust] }),
+        description: '',
+        maxSessionSeconds: 3600,
+        tags: {},
+      });
+      const session = { name: 's', policies: [], policyArns: [], tags: {}, transitiveTagKeys: [] };
+      const permit = systemPermit('sts:AssumeRole', arn, WHY);
+      const { accessKeyId } = await identity.sessions.assumeRole(permit, role, session, 900);
+      const credential = await identity.credentials.find(accessKeyId);
+      if (!credential) throw new Error('the session has no credential');
+      return { arn, session: credential.caller };
+    },
+
+    removeRole(arn: Arn): Promise<void> {
+      return identity.roles.remove(systemPermit('iam:DeleteRole', arn, WHY));
+    },
+
     async [Symbol.asyncDispose]() {
       await jobs.stop();
       await database[Symbol.asyncDispose]();
