@@ -58,6 +58,7 @@ export function arbitraryOf(shape: Shape, options: GenerateOptions, integer = tr
       return fc.dictionary(key, arbitraryOf(shape.value.shape, options, true, depth + 1), {
         minKeys: options.nothingEmpty ? 1 : 0,
         maxKeys: 3,
+        noNullPrototype: true,
       });
     }
     case 'struct': {
@@ -93,6 +94,7 @@ export function arbitraryStruct(
     return fc.oneof(...arbitraries.map(([name, value]) => value.map((made) => ({ [name]: made }))));
   }
   return fc.record(Object.fromEntries(arbitraries), {
+    noNullPrototype: true,
     requiredKeys: members.filter(mustBeMade).map((member) => member.name),
   });
 }

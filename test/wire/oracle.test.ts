@@ -103,6 +103,34 @@ for (const service of wire.services) {
   });
 }
 
+test('every modelled error reaches the client as its own class, with its message', async () => {
+  let errors = 0;
+  for (const service of wire.services) {
+    const oracle = new Oracle(service.name);
+    const [name] = service.operationNames;
+    for (const [className, schema] of Object.entries(service.entry.schemas)) {
+      if (!Array.isArray(schema) || schema[0] !== -3 || className.endsWith('ServiceException$')) continue;
+      const shapeName = String(schema[2]);
+      const error = new ApiError(shapeName, `a <message> & "more" of ${shapeName}`, { status: 400 });
+      const shape = service.operation(name ?? '')?.input;
+      assert.ok(name !== undefined && shape);
+      const [input] = fc.sample(arbitraryStruct(shape, { text: fc.constant('x'), depthMax: 0 }), 1);
+      await assert.rejects(
+        oracle.call(name, input ?? {}, (request) => claimed(request).claim.encodeError(error, 'request-id')),
+        (caught: Error & { $metadata?: { requestId?: string; httpStatusCode?: number } }) => {
+          assert.equal(caught.constructor.name, className.slice(0, -1), service.name);
+          assert.equal(caught.message, error.message);
+          assert.equal(caught.$metadata?.requestId, 'request-id');
+          return true;
+        },
+      );
+      errors += 1;
+    }
+    oracle.close();
+  }
+  assert.ok(errors > 200, `${errors} errors`);
+});
+
 /** Headers carry neither controls nor white space at their ends, and labels are never empty. */
 function isHeaderSafe(text: string): boolean {
   return /^[!-~](?:[ -~]*[!-~])?$/.test(text);
