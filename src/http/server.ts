@@ -33,7 +33,7 @@ const KEEP_ALIVE_MS = 65_000;
 const HEADERS_TIMEOUT_MS = 20_000;
 const STOP_GRACE_MS = 30_000;
 /** What is read and thrown away of a body that is too large, so that the answer is not lost in a reset. */
-const DRAIN_BYTES_MAX = 8 * 1024 * 1024;
+const DRAIN_BYTES_MAX = 64 * 1024 * 1024;
 
 const EMPTY = new Uint8Array();
 
@@ -66,48 +66,49 @@ export function createFrontDoor({ wire, pipeline, log }: FrontDoorDeps): FrontDo
     inFlight += 1;
     try {
       const requestId = newUuid();
-      const { result, complete } = await respond(request, head, requestId);
-      if (result) send(response, result, stopping || !complete);
-      if (!complete) drain(request);
+      const { result, unread } = await respond(request, head, requestId);
+      // A client that is still sending would lose the answer in a reset of its connection.
+      const drained = unread ? await drain(request) : true;
+      if (result) send(response, result, stopping || !drained);
     } finally {
       inFlight -= 1;
     }
   }
 
-  /** No result where the client has gone; `complete` is false when its body was not read to the end. */
+  /** No result where the client has gone; `unread` where its body was not read to the end. */
   async function respond(
     request: IncomingMessage,
     head: ReceivedRequest,
     requestId: string,
-  ): Promise<{ readonly result?: WireResponse; readonly complete: boolean }> {
+  ): Promise<{ readonly result?: WireResponse; readonly unread: boolean }> {
     const claim = wire.claim(head);
     if (inFlight > LIMITS.requestsInFlightMax) {
       const error =
         claim?.throttled() ?? new ApiError('ServiceUnavailable', 'Service is unavailable.', { status: 503 });
-      return { result: encodeError(head, error, requestId), complete: false };
+      return { result: encodeError(head, error, requestId), unread: true };
     }
     const encoding = head.headers['content-encoding'];
     if (encoding !== undefined && encoding !== 'identity') {
       const error = new ApiError('UnsupportedMediaType', 'Content-Encoding is not supported.', { status: 415 });
-      return { result: encodeError(head, error, requestId), complete: false };
+      return { result: encodeError(head, error, requestId), unread: true };
     }
     let body: Body;
     try {
       body = await readBody(request, wire.bodyBytesMax(head));
     } catch (error) {
       log.debug({ requestId, error }, 'a request was not completed');
-      return { complete: true };
+      return { unread: false };
     }
     if (body.kind === 'too-large') {
       const error =
         claim?.tooLarge() ?? new ApiError('RequestEntityTooLarge', 'The request is too large.', { status: 413 });
-      return { result: encodeError(head, error, requestId), complete: false };
+      return { result: encodeError(head, error, requestId), unread: true };
     }
     try {
-      return { result: await pipeline({ ...head, body: body.bytes }, requestId), complete: true };
+      return { result: await pipeline({ ...head, body: body.bytes }, requestId), unread: false };
     } catch (error) {
       log.error({ requestId, error }, 'a request failed outside its operation');
-      return { result: encodeError(head, internalFailure(), requestId), complete: true };
+      return { result: encodeError(head, internalFailure(), requestId), unread: false };
     }
   }
 
@@ -178,14 +179,22 @@ function send(response: ServerResponse, { status, headers, body }: WireResponse,
   response.end(bytes);
 }
 
-function drain(request: IncomingMessage): void {
-  let drained = 0;
-  request.on('data', (chunk: Buffer) => {
-    drained += chunk.byteLength;
-    if (drained > DRAIN_BYTES_MAX) request.destroy();
+/** Reads the rest of a body and throws it away, up to a bound; tells whether that was all of it. */
+function drain(request: IncomingMessage): Promise<boolean> {
+  if (request.readableEnded) return Promise.resolve(true);
+  return new Promise((resolve) => {
+    let drained = 0;
+    request.on('data', (chunk: Buffer) => {
+      drained += chunk.byteLength;
+      if (drained <= DRAIN_BYTES_MAX) return;
+      request.pause();
+      resolve(false);
+    });
+    request.once('end', () => resolve(true));
+    request.once('error', () => resolve(false));
+    request.once('close', () => resolve(false));
+    request.resume();
   });
-  request.on('error', () => request.destroy());
-  request.resume();
 }
 
 function health(stopping: boolean): WireResponse {

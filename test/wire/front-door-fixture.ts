@@ -1,5 +1,4 @@
 /** A front door with a handful of operations behind it, for tests with real clients. */
-import { pino } from 'pino';
 import type { Audit, AuditEntry } from '../../src/audit/audit.ts';
 import { createAuthenticator } from '../../src/authn/authenticate.ts';
 import type { Credential, CredentialStore } from '../../src/authn/credentials.ts';
@@ -8,6 +7,7 @@ import { SecretKey } from '../../src/crypto/secret-key.ts';
 import { createPipeline } from '../../src/http/pipeline.ts';
 import { createFrontDoor, type FrontDoor } from '../../src/http/server.ts';
 import type { AccountId, Arn, Region } from '../../src/ids.ts';
+import { createLog } from '../../src/log.ts';
 import type { Service } from '../../src/services/operation.ts';
 import { REGISTRY } from '../../src/wire/registry.ts';
 import { Wire } from '../../src/wire/wire.ts';
@@ -77,7 +77,7 @@ export async function openDoor(
 ): Promise<RunningDoor> {
   const entries: AuditEntry[] = [];
   const logged: string[] = [];
-  const log = pino({ level: 'info' }, { write: (line: string) => void logged.push(line) });
+  const log = createLog('info', { write: (line: string) => void logged.push(line) });
   const clock = () => new Date();
   const wire = new Wire(REGISTRY);
   const audit = options.audit ?? {
