@@ -1,7 +1,7 @@
 /** What the tests with real machines share: is QEMU here, a disk served by qemu-nbd, and waiting for a condition. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { access, mkdtemp, rm } from 'node:fs/promises';
+import { access, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -70,5 +70,16 @@ export async function until<T>(
     if (seen !== undefined && seen !== false) return seen;
     if (performance.now() > giveUpAt) throw new Error(`waited ${timeoutMs} ms in vain until ${what}`);
     await pause(50);
+  }
+}
+
+/** Ends the machines that a server left behind, as the end of the host would. */
+export async function killMachinesOf(dataDir: string): Promise<void> {
+  const folder = join(dataDir, 'machines');
+  for (const name of await readdir(folder).catch(() => [])) {
+    if (!name.endsWith('.json')) continue;
+    const { pid } = JSON.parse(await readFile(join(folder, name), 'utf8')) as { pid: number };
+    const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    if (commandLine.includes(`guest=${name.slice(0, -'.json'.length)},`)) process.kill(pid, 'SIGKILL');
   }
 }

@@ -1,0 +1,256 @@
+/** The whole server with real machines: launch from a sealed snapshot, keys that refuse, restarts in between. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { open, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { CompleteSnapshotCommand, EBSClient, PutSnapshotBlockCommand, StartSnapshotCommand } from '@aws-sdk/client-ebs';
+import {
+  AttachVolumeCommand,
+  CreateVolumeCommand,
+  DescribeInstancesCommand,
+  DescribeNetworkInterfacesCommand,
+  DescribeSnapshotsCommand,
+  DescribeVolumesCommand,
+  DetachVolumeCommand,
+  EC2Client,
+  GetConsoleOutputCommand,
+  type Instance,
+  type InstanceStateName,
+  RebootInstancesCommand,
+  RegisterImageCommand,
+  RunInstancesCommand,
+  type RunInstancesCommandInput,
+  StartInstancesCommand,
+  StopInstancesCommand,
+  TerminateInstancesCommand,
+} from '@aws-sdk/client-ec2';
+import { CreateKeyCommand, DisableKeyCommand, EnableKeyCommand, KMSClient } from '@aws-sdk/client-kms';
+import { type BootImage, buildBootImage } from '../../demo/image/build.ts';
+import { whyNoLinuxImage } from '../../demo/image/linux.ts';
+import { newEc2Id } from '../../src/ids.ts';
+import { Ingot } from '../house/ingot.ts';
+import { killMachinesOf, noQemu, until } from './support.ts';
+
+const BLOCK = 524_288;
+const skip = noQemu() || (await whyNoLinuxImage()) || false;
+
+describe('instances with real machines', { skip, concurrency: false }, () => {
+  const marker = `golden ${newEc2Id('x')}`;
+  const imageDir = join(tmpdir(), `ingot-launch-${process.pid}`);
+  let ingot: Ingot;
+  let image: BootImage;
+  let ec2: EC2Client;
+  let ebs: EBSClient;
+  let kms: KMSClient;
+  let keyArn: string;
+  let imageId: string;
+  let instanceId: string;
+
+  async function connect() {
+    const config = await ingot.client();
+    ec2 = new EC2Client(config);
+    ebs = new EBSClient(config);
+    kms = new KMSClient(config);
+  }
+  async function see(id: string): Promise<Instance> {
+    const { Reservations } = await ec2.send(new DescribeInstancesCommand({ InstanceIds: [id] }));
+    return Reservations![0]!.Instances![0]!;
+  }
+  const untilState = (id: string, state: InstanceStateName) =>
+    until(`${id} is ${state}`, async () => {
+      const instance = await see(id);
+      return instance.State?.Name === state && instance;
+    });
+  async function consoleOf(id: string): Promise<string> {
+    const { Output } = await ec2.send(new GetConsoleOutputCommand({ InstanceId: id }));
+    return Buffer.from(Output ?? '', 'base64').toString('latin1');
+  }
+  const untilConsole = (id: string, pattern: RegExp) =>
+    until(`the console of ${id} says ${pattern}`, async () => {
+      const said = await consoleOf(id);
+      return pattern.test(said) && said;
+    });
+  async function run(input: Partial<RunInstancesCommandInput> = {}): Promise<Instance> {
+    const { Instances } = await ec2.send(
+      new RunInstancesCommand({ ImageId: imageId, InstanceType: 't3.nano', MinCount: 1, MaxCount: 1, ...input }),
+    );
+    return Instances![0]!;
+  }
+  async function filesHolding(text: string): Promise<string[]> {
+    const held: string[] = [];
+    for (const entry of await readdir(ingot.dataDir, { recursive: true, withFileTypes: true })) {
+      const path = join(entry.parentPath, entry.name);
+      if (entry.isFile() && (await readFile(path)).includes(text)) held.push(path);
+    }
+    return held;
+  }
+  async function importImage(): Promise<string> {
+    const started = await ebs.send(new StartSnapshotCommand({ VolumeSize: 1, Encrypted: true, KmsKeyArn: keyArn }));
+    const file = await open(image.path);
+    let count = 0;
+    try {
+      for (let index = 0; index * BLOCK < image.sizeBytes; index++) {
+        const block = Buffer.alloc(BLOCK);
+        await file.read(block, 0, BLOCK, index * BLOCK);
+        if (block.every((byte) => byte === 0)) continue;
+        count++;
+        await ebs.send(
+          new PutSnapshotBlockCommand({
+            SnapshotId: started.SnapshotId,
+            BlockIndex: index,
+            BlockData: block,
+            DataLength: BLOCK,
+            Checksum: createHash('sha256').update(block).digest('base64'),
+            ChecksumAlgorithm: 'SHA256',
+          }),
+        );
+      }
+    } finally {
+      await file.close();
+    }
+    await ebs.send(new CompleteSnapshotCommand({ SnapshotId: started.SnapshotId, ChangedBlocksCount: count }));
+    return until('the snapshot is completed', async () => {
+      const { Snapshots } = await ec2.send(new DescribeSnapshotsCommand({ SnapshotIds: [started.SnapshotId!] }));
+      return Snapshots![0]!.State === 'completed' && started.SnapshotId!;
+    });
+  }
+
+  before(async () => {
+    ingot = await Ingot.start({ machines: 'qemu' });
+    image = await buildBootImage({ dir: imageDir, marker, kind: 'linux' });
+    await connect();
+    keyArn = (await kms.send(new CreateKeyCommand({}))).KeyMetadata!.Arn!;
+    const snapshotId = await importImage();
+    const registered = await ec2.send(
+      new RegisterImageCommand({
+        Name: 'golden',
+        Architecture: 'x86_64',
+        VirtualizationType: 'hvm',
+        RootDeviceName: '/dev/xvda',
+        BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { SnapshotId: snapshotId } }],
+      }),
+    );
+    imageId = registered.ImageId!;
+  });
+  after(async () => {
+    await killMachinesOf(ingot.dataDir);
+    await ingot[Symbol.asyncDispose]();
+    await rm(imageDir, { recursive: true, force: true });
+  });
+
+  test('RI-6, K-7: it boots from its sealed root volume, and its console stands in no file', async () => {
+    const pending = await run({ ClientToken: 'token-1' });
+    assert.deepEqual(pending.State, { Code: 0, Name: 'pending' });
+    assert.deepEqual(pending.StateReason, { Code: 'pending', Message: 'pending' });
+    assert.deepEqual(pending.BlockDeviceMappings, []);
+    assert.equal(pending.StateTransitionReason, '');
+    instanceId = pending.InstanceId!;
+    const said = await untilConsole(instanceId, /ingot-alive/);
+    assert.ok(said.includes(`ingot-marker: ${marker}`));
+    const running = await untilState(instanceId, 'running');
+    const volumeId = running.BlockDeviceMappings![0]!.Ebs!.VolumeId!;
+    const { Volumes } = await ec2.send(new DescribeVolumesCommand({ VolumeIds: [volumeId] }));
+    assert.equal(Volumes![0]!.Encrypted, true);
+    assert.equal(Volumes![0]!.KmsKeyId, keyArn);
+    assert.deepEqual(await filesHolding(marker), []);
+  });
+
+  test('L-21: the same token gives the same instance', async () => {
+    assert.equal((await run({ ClientToken: 'token-1' })).InstanceId, instanceId);
+    await assert.rejects(run({ ClientToken: 'token-1', MaxCount: 2 }), { name: 'IdempotentParameterMismatch' });
+  });
+
+  test('a volume comes and goes while the guest runs', async () => {
+    const zone = (await see(instanceId)).Placement!.AvailabilityZone!;
+    const made = await ec2.send(
+      new CreateVolumeCommand({ AvailabilityZone: zone, Size: 1, Encrypted: true, KmsKeyId: keyArn }),
+    );
+    const VolumeId = made.VolumeId!;
+    await until('the volume is available', async () => {
+      const { Volumes } = await ec2.send(new DescribeVolumesCommand({ VolumeIds: [VolumeId] }));
+      return Volumes![0]!.State === 'available';
+    });
+    await ec2.send(new AttachVolumeCommand({ VolumeId, InstanceId: instanceId, Device: '/dev/sdf' }));
+    await untilConsole(instanceId, new RegExp(`vdb=${VolumeId.replace('-', '')} `));
+    await ec2.send(new DetachVolumeCommand({ VolumeId }));
+    const { Volumes } = await ec2.send(new DescribeVolumesCommand({ VolumeIds: [VolumeId] }));
+    assert.equal(Volumes![0]!.State, 'available');
+  });
+
+  test('kill -9: the guest waits for its disk, and goes on when Ingot is back', async () => {
+    await ingot.kill();
+    await ingot.restart();
+    await connect();
+    assert.equal((await see(instanceId)).State?.Name, 'running');
+    const before = (await consoleOf(instanceId)).length;
+    const said = await until('the guest reads its disk again', async () => {
+      const all = await consoleOf(instanceId);
+      return /reads/.test(all.slice(before)) && all;
+    });
+    assert.equal(said.match(/ingot-boots/g)?.length, 1, 'the same guest, not booted again');
+  });
+
+  test('K-14: with the key disabled a launch is accepted and ends terminated; the running guest goes on (K-19)', async () => {
+    await kms.send(new DisableKeyCommand({ KeyId: keyArn }));
+    const refused = await run();
+    assert.equal(refused.State?.Name, 'pending');
+    const ended = await untilState(refused.InstanceId!, 'terminated');
+    assert.deepEqual(ended.StateReason, {
+      Code: 'Client.InvalidKMSKey.InvalidState',
+      Message: 'Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state',
+    });
+    assert.equal(ended.StateTransitionReason, 'Client.InternalError');
+    assert.deepEqual(ended.BlockDeviceMappings, []);
+    const { Volumes } = await ec2.send(new DescribeVolumesCommand({}));
+    assert.ok(Volumes!.every((volume) => volume.Attachments!.every((each) => each.InstanceId !== refused.InstanceId)));
+    const links = await ec2.send(
+      new DescribeNetworkInterfacesCommand({
+        Filters: [{ Name: 'attachment.instance-id', Values: [refused.InstanceId!] }],
+      }),
+    );
+    assert.deepEqual(links.NetworkInterfaces, []);
+    const before = (await consoleOf(instanceId)).length;
+    await until('the running guest reads its disk', async () =>
+      /reads/.test((await consoleOf(instanceId)).slice(before)),
+    );
+  });
+
+  test('K-17: a start without the key ends stopped; with it the guest remembers its first boot', async () => {
+    await ec2.send(new StopInstancesCommand({ InstanceIds: [instanceId] }));
+    const stopped = await untilState(instanceId, 'stopped');
+    assert.equal(stopped.StateReason?.Code, 'Client.UserInitiatedShutdown');
+    assert.match(await consoleOf(instanceId), /ingot-powering-off/);
+    const { StartingInstances } = await ec2.send(new StartInstancesCommand({ InstanceIds: [instanceId] }));
+    assert.equal(StartingInstances![0]!.CurrentState?.Name, 'pending');
+    const again = await untilState(instanceId, 'stopped');
+    assert.equal(again.StateReason?.Code, 'Client.InternalError');
+    assert.equal(again.StateReason?.Message, 'Client.InternalError: Client error on launch');
+    await kms.send(new EnableKeyCommand({ KeyId: keyArn }));
+    await ec2.send(new StartInstancesCommand({ InstanceIds: [instanceId] }));
+    await untilConsole(instanceId, /ingot-boots: 2/);
+  });
+
+  test('a reboot is a boot of the same instance', async () => {
+    await ec2.send(new RebootInstancesCommand({ InstanceIds: [instanceId] }));
+    await untilConsole(instanceId, /ingot-boots: 3/);
+    assert.equal((await untilState(instanceId, 'running')).InstanceId, instanceId);
+  });
+
+  test('L-3: a terminated instance takes its root volume along, and no machine is left', async () => {
+    const volumeId = (await see(instanceId)).BlockDeviceMappings![0]!.Ebs!.VolumeId!;
+    await ec2.send(new TerminateInstancesCommand({ InstanceIds: [instanceId] }));
+    await untilState(instanceId, 'terminated');
+    await until('the volume is gone', async () => {
+      try {
+        await ec2.send(new DescribeVolumesCommand({ VolumeIds: [volumeId] }));
+        return false;
+      } catch (error) {
+        assert.equal((error as Error).name, 'InvalidVolume.NotFound');
+        return true;
+      }
+    });
+    assert.deepEqual(await filesHolding(marker), []);
+  });
+});
