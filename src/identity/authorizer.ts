@@ -10,7 +10,8 @@ import type { NamedPolicy } from '../authz/evaluate.ts';
 import { issuePermit } from '../authz/permit.ts';
 import { compilePolicy } from '../authz/policy.ts';
 import { contextOf } from './context.ts';
-import type { ControlPolicyType, Organizations } from './organization.ts';
+import type { ControlPolicyType } from './control-policies.ts';
+import type { Organizations } from './organization.ts';
 import type { Policies } from './policies.ts';
 import { cacheOf, type Store } from './store.ts';
 

@@ -4,10 +4,9 @@
  */
 
 import { type Permit, systemPermit } from '../authz/permit.ts';
-import { checkPolicy } from '../authz/policy.ts';
 import type { Tx } from '../db/db.ts';
-import { type AccountId, type Arn, formatArn, rootArn } from '../ids.ts';
-import { FULL_AWS_ACCESS } from './managed-policies.ts';
+import { type AccountId, type Arn, rootArn } from '../ids.ts';
+import { arnIn, attachFullAccess, createControlPolicies } from './control-policies.ts';
 import { refuse } from './refusals.ts';
 import type { createRoles } from './roles.ts';
 import type { Store, Tables } from './store.ts';
@@ -36,16 +35,6 @@ export interface Unit {
   readonly parentId: string;
   readonly name: string;
 }
-export type ControlPolicyType = 'SERVICE_CONTROL_POLICY' | 'RESOURCE_CONTROL_POLICY';
-export interface ControlPolicy {
-  readonly id: string;
-  readonly arn: Arn;
-  readonly type: ControlPolicyType;
-  readonly name: string;
-  readonly description: string;
-  readonly document: string;
-  readonly awsManaged: boolean;
-}
 export interface AccountRequest {
   readonly id: string;
   /** Absent where it failed. */
@@ -59,7 +48,6 @@ export type AccountFailure = 'EMAIL_ALREADY_EXISTS' | 'ACCOUNT_LIMIT_EXCEEDED';
 
 export const ACCESS_ROLE = 'OrganizationAccountAccessRole';
 const ACCOUNTS_MAX = 10_000;
-const POLICIES_PER_TARGET_MAX = 5;
 
 export type Organizations = ReturnType<typeof createOrganizations>;
 
@@ -319,7 +307,7 @@ export function createOrganizations(store: Store, roles: ReturnType<typeof creat
     createUnit,
     deleteUnit,
     setAlias,
-    ...controlPolicies(store, get),
+    ...createControlPolicies(store, get),
   };
 }
 
@@ -344,218 +332,9 @@ interface AccountRow {
 
 const ADMINISTRATOR = 'arn:aws:iam::aws:policy/AdministratorAccess' as Arn;
 
-function arnIn(managementAccount: string, resource: string): Arn {
-  return formatArn({ service: 'organizations', region: '', account: managementAccount, resource });
-}
-
 function trustOf(principal: Arn): string {
   return JSON.stringify({
     Version: '2012-10-17',
     Statement: [{ Effect: 'Allow', Principal: { AWS: principal }, Action: 'sts:AssumeRole' }],
   });
-}
-
-async function attachFullAccess(tables: Tables, target: string): Promise<void> {
-  await tables
-    .insertInto('identity_control_attachment')
-    .values({ policy_id: FULL_AWS_ACCESS.id, target_id: target })
-    .execute();
-}
-
-function controlPolicies(store: Store, get: (tables?: Tables) => Promise<Organization>) {
-  const fullAccess: ControlPolicy = {
-    ...FULL_AWS_ACCESS,
-    arn: `arn:aws:organizations::aws:policy/service_control_policy/${FULL_AWS_ACCESS.id}` as Arn,
-    type: 'SERVICE_CONTROL_POLICY',
-    awsManaged: true,
-  };
-
-  function policyOf(organization: Organization, row: ControlPolicyRow): ControlPolicy {
-    const type = row.type as ControlPolicyType;
-    return {
-      id: row.id,
-      arn: arnIn(organization.managementAccount, `policy/${organization.id}/${type.toLowerCase()}/${row.id}`),
-      type,
-      name: row.name,
-      description: row.description,
-      document: row.document,
-      awsManaged: false,
-    };
-  }
-
-  async function controlPolicy(id: string, tables: Tables = store.read()): Promise<ControlPolicy | undefined> {
-    if (id === fullAccess.id) return fullAccess;
-    const rows = await tables.selectFrom('identity_control_policy').selectAll().where('id', '=', id).execute();
-    return rows[0] && policyOf(await get(tables), rows[0]);
-  }
-
-  async function listControlPolicies(type: ControlPolicyType): Promise<ControlPolicy[]> {
-    const organization = await get();
-    const rows = await store
-      .read()
-      .selectFrom('identity_control_policy')
-      .selectAll()
-      .where('type', '=', type)
-      .orderBy('id')
-      .execute();
-    const own = rows.map((row) => policyOf(organization, row));
-    return type === 'SERVICE_CONTROL_POLICY' ? [fullAccess, ...own] : own;
-  }
-
-  async function controlPoliciesOn(target: string, tables: Tables = store.read()): Promise<ControlPolicy[]> {
-    const rows = await tables
-      .selectFrom('identity_control_attachment')
-      .select('policy_id')
-      .where('target_id', '=', target)
-      .orderBy('policy_id')
-      .execute();
-    const found = await Promise.all(rows.map((row) => controlPolicy(row.policy_id, tables)));
-    return found.filter((policy) => policy !== undefined);
-  }
-
-  async function targetsOf(policyId: string): Promise<string[]> {
-    const rows = await store
-      .read()
-      .selectFrom('identity_control_attachment')
-      .select('target_id')
-      .where('policy_id', '=', policyId)
-      .orderBy('target_id')
-      .execute();
-    return rows.map((row) => row.target_id);
-  }
-
-  function checkControlPolicy(type: ControlPolicyType, document: string): void {
-    checkPolicy(document, type === 'SERVICE_CONTROL_POLICY' ? 'service-control' : 'resource-control');
-  }
-
-  async function nameIsFree(tables: Tables, type: string, name: string, except?: string): Promise<void> {
-    const rows = await tables
-      .selectFrom('identity_control_policy')
-      .select('id')
-      .where('type', '=', type)
-      .where('name', '=', name)
-      .execute();
-    if (name === FULL_AWS_ACCESS.name || rows.some((row) => row.id !== except)) {
-      throw refuse('control-policy-name-taken', { name });
-    }
-  }
-
-  async function createControlPolicy(
-    _permit: Permit<'organizations:CreatePolicy'>,
-    wanted: { type: ControlPolicyType; name: string; description: string; document: string },
-  ): Promise<ControlPolicy> {
-    checkControlPolicy(wanted.type, wanted.document);
-    return store.write(async (tables) => {
-      await nameIsFree(tables, wanted.type, wanted.name);
-      const row = { id: `p-${lowerId(8)}`, ...wanted, created_at: store.clock().getTime() };
-      await tables.insertInto('identity_control_policy').values(row).execute();
-      return policyOf(await get(tables), row);
-    });
-  }
-
-  async function updateControlPolicy(
-    _permit: Permit<'organizations:UpdatePolicy'>,
-    id: string,
-    change: { name?: string; description?: string; document?: string },
-  ): Promise<ControlPolicy> {
-    return store.write(async (tables) => {
-      const policy = await own(tables, id);
-      if (change.document !== undefined) checkControlPolicy(policy.type, change.document);
-      if (change.name !== undefined) await nameIsFree(tables, policy.type, change.name, id);
-      const { name, description, document } = { ...policy, ...change };
-      await tables
-        .updateTable('identity_control_policy')
-        .set({ name, description, document })
-        .where('id', '=', id)
-        .execute();
-      return { ...policy, name, description, document };
-    });
-  }
-
-  async function deleteControlPolicy(_permit: Permit<'organizations:DeletePolicy'>, id: string): Promise<void> {
-    await store.write(async (tables) => {
-      await own(tables, id);
-      const used = await tables
-        .selectFrom('identity_control_attachment')
-        .select('target_id')
-        .where('policy_id', '=', id)
-        .execute();
-      if (used.length > 0) throw refuse('control-policy-in-use', { policy: id });
-      await tables.deleteFrom('identity_control_policy').where('id', '=', id).execute();
-    });
-  }
-
-  async function own(tables: Tables, id: string): Promise<ControlPolicy> {
-    const policy = await controlPolicy(id, tables);
-    if (!policy) throw refuse('control-policy-not-found', { policy: id });
-    if (policy.awsManaged) throw refuse('control-policy-managed', { policy: id });
-    return policy;
-  }
-
-  async function targetExists(tables: Tables, target: string): Promise<boolean> {
-    if (target === (await get(tables)).rootId) return true;
-    const units = await tables.selectFrom('identity_unit').select('id').where('id', '=', target).execute();
-    if (units.length > 0) return true;
-    return (await tables.selectFrom('identity_account').select('id').where('id', '=', target).execute()).length > 0;
-  }
-
-  async function attachControlPolicy(
-    _permit: Permit<'organizations:AttachPolicy'>,
-    id: string,
-    target: string,
-  ): Promise<void> {
-    await store.write(async (tables) => {
-      const policy = await controlPolicy(id, tables);
-      if (!policy) throw refuse('control-policy-not-found', { policy: id });
-      if (!(await targetExists(tables, target))) throw refuse('target-not-found', { target });
-      const there = (await controlPoliciesOn(target, tables)).filter(({ type }) => type === policy.type);
-      if (there.some((one) => one.id === id)) throw refuse('control-policy-attached', { policy: id, target });
-      if (there.length >= POLICIES_PER_TARGET_MAX) {
-        throw refuse('limit-exceeded', { what: 'policies attached to the target', limit: POLICIES_PER_TARGET_MAX });
-      }
-      await tables.insertInto('identity_control_attachment').values({ policy_id: id, target_id: target }).execute();
-    });
-  }
-
-  async function detachControlPolicy(
-    _permit: Permit<'organizations:DetachPolicy'>,
-    id: string,
-    target: string,
-  ): Promise<void> {
-    await store.write(async (tables) => {
-      const policy = await controlPolicy(id, tables);
-      if (!policy) throw refuse('control-policy-not-found', { policy: id });
-      if (!(await targetExists(tables, target))) throw refuse('target-not-found', { target });
-      const there = (await controlPoliciesOn(target, tables)).filter(({ type }) => type === policy.type);
-      if (!there.some((one) => one.id === id)) throw refuse('control-policy-not-attached', { policy: id, target });
-      // Every level needs a service control policy that allows something (1.3).
-      if (policy.type === 'SERVICE_CONTROL_POLICY' && there.length === 1)
-        throw refuse('control-policy-last', { target });
-      await tables
-        .deleteFrom('identity_control_attachment')
-        .where('policy_id', '=', id)
-        .where('target_id', '=', target)
-        .execute();
-    });
-  }
-
-  return {
-    controlPolicy,
-    listControlPolicies,
-    controlPoliciesOn,
-    targetsOf,
-    createControlPolicy,
-    updateControlPolicy,
-    deleteControlPolicy,
-    attachControlPolicy,
-    detachControlPolicy,
-  };
-}
-
-interface ControlPolicyRow {
-  readonly id: string;
-  readonly type: string;
-  readonly name: string;
-  readonly description: string;
-  readonly document: string;
 }

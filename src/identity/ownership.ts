@@ -1,12 +1,23 @@
 /** What users, groups and roles have in common: they are named by a permit and own policies. */
 import type { Permit } from '../authz/permit.ts';
 import type { AccountId, Arn } from '../ids.ts';
-import { type Entity, type EntityName, type EntityType, parseEntityArn } from './entities.ts';
+import {
+  type Entity,
+  type EntityName,
+  type EntityType,
+  findRow,
+  groupOf,
+  parseEntityArn,
+  roleOf,
+  userOf,
+} from './entities.ts';
 import { MANAGED_POLICIES } from './managed-policies.ts';
 import { refuse } from './refusals.ts';
 import type { Tables } from './store.ts';
 
 const ATTACHMENTS_MAX = 20;
+
+export type OwnerType = 'user' | 'group' | 'role';
 
 /** The entity a permit was given for. A permit for something else is a bug of the service. */
 export function requireTarget(permit: Permit, type: EntityType): EntityName {
@@ -59,4 +70,42 @@ export async function detach(tables: Tables, owner: Entity, policy: string): Pro
     .where('policy_arn', '=', policy)
     .execute();
   if (Number(result[0]?.numDeletedRows ?? 0) === 0) throw refuse('no-such-entity', { type: 'policy', name: policy });
+}
+
+export async function findOwner(
+  tables: Tables,
+  type: OwnerType,
+  account: AccountId,
+  name: string,
+): Promise<Entity | undefined> {
+  if (type === 'user') {
+    const row = await findRow(tables, 'identity_user', account, name);
+    return row && userOf(row);
+  }
+  if (type === 'group') {
+    const row = await findRow(tables, 'identity_group', account, name);
+    return row && groupOf(row);
+  }
+  const row = await findRow(tables, 'identity_role', account, name);
+  return row && roleOf(row);
+}
+
+export async function ownerById(tables: Tables, id: string): Promise<{ type: OwnerType; entity: Entity } | undefined> {
+  const prefix = id.slice(0, 4);
+  if (prefix === 'AIDA') {
+    const rows = await tables.selectFrom('identity_user').selectAll().where('id', '=', id).execute();
+    return rows[0] && { type: 'user', entity: userOf(rows[0]) };
+  }
+  if (prefix === 'AGPA') {
+    const rows = await tables.selectFrom('identity_group').selectAll().where('id', '=', id).execute();
+    return rows[0] && { type: 'group', entity: groupOf(rows[0]) };
+  }
+  const rows = await tables.selectFrom('identity_role').selectAll().where('id', '=', id).execute();
+  return rows[0] && { type: 'role', entity: roleOf(rows[0]) };
+}
+
+export async function boundaryUses(tables: Tables, arn: string): Promise<number> {
+  const users = await tables.selectFrom('identity_user').select('id').where('boundary_arn', '=', arn).execute();
+  const roles = await tables.selectFrom('identity_role').select('id').where('boundary_arn', '=', arn).execute();
+  return users.length + roles.length;
 }

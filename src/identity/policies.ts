@@ -2,19 +2,9 @@
 import type { Permit } from '../authz/permit.ts';
 import { checkPolicy } from '../authz/policy.ts';
 import type { AccountId, Arn } from '../ids.ts';
-import {
-  type Entity,
-  findRow,
-  groupOf,
-  nameKey,
-  parseEntityArn,
-  type Role,
-  roleOf,
-  type Tagging,
-  userOf,
-} from './entities.ts';
+import { type Entity, nameKey, parseEntityArn, type Role, type Tagging } from './entities.ts';
 import { MANAGED_POLICIES } from './managed-policies.ts';
-import { attach, detach, requireTarget } from './ownership.ts';
+import { attach, boundaryUses, detach, findOwner, type OwnerType, ownerById, requireTarget } from './ownership.ts';
 import { refuse } from './refusals.ts';
 import type { Store, Tables } from './store.ts';
 import type { IdentityTables } from './tables.ts';
@@ -49,7 +39,8 @@ const INLINE_CHARACTERS_MAX: Readonly<Record<'user' | 'group' | 'role', number>>
   role: 10_240,
 };
 
-export type OwnerType = 'user' | 'group' | 'role';
+export type { OwnerType } from './ownership.ts';
+
 export type Policies = ReturnType<typeof createPolicies>;
 
 export function createPolicies(store: Store) {
@@ -345,13 +336,16 @@ export function createPolicies(store: Store) {
       });
     },
 
-    /** Replaces all tags. */
-    async setTags(permit: Permit<'iam:TagPolicy' | 'iam:UntagPolicy'>, tags: Tagging): Promise<void> {
+    /** `change` sees the tags as they are; nothing comes in between. */
+    async setTags(
+      permit: Permit<'iam:TagPolicy' | 'iam:UntagPolicy'>,
+      change: (before: Tagging) => Tagging,
+    ): Promise<void> {
       await store.write(async (tables) => {
-        const { arn } = await own(tables, permit);
+        const { arn, tags } = await own(tables, permit);
         await tables
           .updateTable('identity_policy')
-          .set({ tags: JSON.stringify(tags) })
+          .set({ tags: JSON.stringify(change(JSON.parse(tags) as Tagging)) })
           .where('arn', '=', arn)
           .execute();
       });
@@ -375,44 +369,6 @@ export function createPolicies(store: Store) {
       return rows[0]?.document;
     },
   };
-}
-
-async function findOwner(
-  tables: Tables,
-  type: OwnerType,
-  account: AccountId,
-  name: string,
-): Promise<Entity | undefined> {
-  if (type === 'user') {
-    const row = await findRow(tables, 'identity_user', account, name);
-    return row && userOf(row);
-  }
-  if (type === 'group') {
-    const row = await findRow(tables, 'identity_group', account, name);
-    return row && groupOf(row);
-  }
-  const row = await findRow(tables, 'identity_role', account, name);
-  return row && roleOf(row);
-}
-
-async function ownerById(tables: Tables, id: string): Promise<{ type: OwnerType; entity: Entity } | undefined> {
-  const prefix = id.slice(0, 4);
-  if (prefix === 'AIDA') {
-    const rows = await tables.selectFrom('identity_user').selectAll().where('id', '=', id).execute();
-    return rows[0] && { type: 'user', entity: userOf(rows[0]) };
-  }
-  if (prefix === 'AGPA') {
-    const rows = await tables.selectFrom('identity_group').selectAll().where('id', '=', id).execute();
-    return rows[0] && { type: 'group', entity: groupOf(rows[0]) };
-  }
-  const rows = await tables.selectFrom('identity_role').selectAll().where('id', '=', id).execute();
-  return rows[0] && { type: 'role', entity: roleOf(rows[0]) };
-}
-
-async function boundaryUses(tables: Tables, arn: string): Promise<number> {
-  const users = await tables.selectFrom('identity_user').select('id').where('boundary_arn', '=', arn).execute();
-  const roles = await tables.selectFrom('identity_role').select('id').where('boundary_arn', '=', arn).execute();
-  return users.length + roles.length;
 }
 
 /** White space does not count toward IAM's size limits. */

@@ -166,9 +166,16 @@ export function createRoles(store: Store, principals: PolicyPrincipals) {
         ...(change.maxSessionSeconds === undefined ? {} : { max_session_seconds: change.maxSessionSeconds }),
       }),
 
-    /** Replaces all tags. */
-    setTags: (permit: Permit<'iam:TagRole' | 'iam:UntagRole'>, tags: Tagging): Promise<Role> =>
-      update(permit, { tags: JSON.stringify(tags) }),
+    /** `change` sees the tags as they are; nothing comes in between. */
+    async setTags(
+      permit: Permit<'iam:TagRole' | 'iam:UntagRole'>,
+      change: (before: Tagging) => Tagging,
+    ): Promise<void> {
+      await store.write(async (tables) => {
+        const role = await target(tables, permit);
+        await setRole(tables, role.id, { tags: JSON.stringify(change(role.tags)) });
+      });
+    },
 
     async setBoundary(
       permit: Permit<'iam:PutRolePermissionsBoundary' | 'iam:DeleteRolePermissionsBoundary'>,

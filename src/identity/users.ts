@@ -103,13 +103,16 @@ export function createUsers(store: Store) {
       });
     },
 
-    /** Replaces all tags. */
-    async setTags(permit: Permit<'iam:TagUser' | 'iam:UntagUser'>, tags: Tagging): Promise<void> {
+    /** `change` sees the tags as they are; nothing comes in between. */
+    async setTags(
+      permit: Permit<'iam:TagUser' | 'iam:UntagUser'>,
+      change: (before: Tagging) => Tagging,
+    ): Promise<void> {
       await store.write(async (tables) => {
-        const { id } = await target(tables, permit);
+        const { id, tags } = await target(tables, permit);
         await tables
           .updateTable('identity_user')
-          .set({ tags: JSON.stringify(tags) })
+          .set({ tags: JSON.stringify(change(tags)) })
           .where('id', '=', id)
           .execute();
       });

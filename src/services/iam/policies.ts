@@ -206,8 +206,8 @@ export const tagPolicy =
   (iam: Iam): OperationOf<aws.TagPolicyCommand> =>
   async (call, input) => {
     const tags = tagsOf(input.Tags);
-    const { permit, policy } = await reachOwn(iam, call, 'iam:TagPolicy', input.PolicyArn, tagContext(tags));
-    await iam.identity.policies.setTags(permit, withTags(policy.tags, tags));
+    const { permit } = await reachOwn(iam, call, 'iam:TagPolicy', input.PolicyArn, tagContext(tags));
+    await iam.identity.policies.setTags(permit, (before) => withTags(before, tags));
     return {};
   };
 
@@ -215,8 +215,8 @@ export const untagPolicy =
   (iam: Iam): OperationOf<aws.UntagPolicyCommand> =>
   async (call, input) => {
     const keys = input.TagKeys ?? [];
-    const { permit, policy } = await reachOwn(iam, call, 'iam:UntagPolicy', input.PolicyArn, { 'aws:TagKeys': keys });
-    await iam.identity.policies.setTags(permit, withoutTags(policy.tags, keys));
+    const { permit } = await reachOwn(iam, call, 'iam:UntagPolicy', input.PolicyArn, { 'aws:TagKeys': keys });
+    await iam.identity.policies.setTags(permit, (before) => withoutTags(before, keys));
     return {};
   };
 

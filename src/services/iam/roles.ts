@@ -155,7 +155,7 @@ export const tagRole =
     const name = requireName(input.RoleName, 'role');
     const tags = tagsOf(input.Tags);
     const permit = await authorizeOn(iam, call, 'iam:TagRole', 'role', name, tagContext(tags));
-    await iam.identity.roles.setTags(permit, withTags((await existingRole(iam, call, name)).tags, tags));
+    await iam.identity.roles.setTags(permit, (before) => withTags(before, tags));
     return {};
   };
 
@@ -165,7 +165,7 @@ export const untagRole =
     const name = requireName(input.RoleName, 'role');
     const keys = input.TagKeys ?? [];
     const permit = await authorizeOn(iam, call, 'iam:UntagRole', 'role', name, { 'aws:TagKeys': keys });
-    await iam.identity.roles.setTags(permit, withoutTags((await existingRole(iam, call, name)).tags, keys));
+    await iam.identity.roles.setTags(permit, (before) => withoutTags(before, keys));
     return {};
   };
 

@@ -131,7 +131,7 @@ export const tagUser =
     const name = requireName(input.UserName, 'user');
     const tags = tagsOf(input.Tags);
     const permit = await authorizeOn(iam, call, 'iam:TagUser', 'user', name, tagContext(tags));
-    await iam.identity.users.setTags(permit, withTags((await existingUser(iam, call, name)).tags, tags));
+    await iam.identity.users.setTags(permit, (before) => withTags(before, tags));
     return {};
   };
 
@@ -141,7 +141,7 @@ export const untagUser =
     const name = requireName(input.UserName, 'user');
     const keys = input.TagKeys ?? [];
     const permit = await authorizeOn(iam, call, 'iam:UntagUser', 'user', name, { 'aws:TagKeys': keys });
-    await iam.identity.users.setTags(permit, withoutTags((await existingUser(iam, call, name)).tags, keys));
+    await iam.identity.users.setTags(permit, (before) => withoutTags(before, keys));
     return {};
   };
 

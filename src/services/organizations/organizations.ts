@@ -3,8 +3,9 @@ import type { Authorizer, ConditionValues } from '../../authz/authorizer.ts';
 import type { Call } from '../../authz/caller.ts';
 import type { Permit } from '../../authz/permit.ts';
 import { ApiError } from '../../errors.ts';
+import type { ControlPolicy } from '../../identity/control-policies.ts';
 import type { Identity } from '../../identity/identity.ts';
-import type { Account, ControlPolicy, Unit } from '../../identity/organization.ts';
+import type { Account, Unit } from '../../identity/organization.ts';
 import type { Arn } from '../../ids.ts';
 
 export interface OrganizationsDeps {

@@ -1,6 +1,6 @@
 /** Service and resource control policies and what they are attached to. */
 import type * as aws from '@aws-sdk/client-organizations';
-import type { ControlPolicy, ControlPolicyType } from '../../identity/organization.ts';
+import type { ControlPolicy, ControlPolicyType } from '../../identity/control-policies.ts';
 import type { Arn } from '../../ids.ts';
 import type { OperationOf } from '../operation.ts';
 import {
