@@ -5,6 +5,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { IntegrityError } from '../../src/errors.ts';
+import type { DataKeyId } from '../../src/ids.ts';
 import type { MapRoot, SealedMap } from '../../src/volumes/storage.ts';
 import { BLOCK, NEVER, openTestStorage, quiet, snapshotId, type TestStorage, testKey } from './storage-model.ts';
 
@@ -324,3 +325,66 @@ test('no plaintext of a block is found in any file', async () => {
   }
   assert.ok(files >= 3);
 });
+
+test('collection spares the blocks of an upload that goes on, on their own and after a restart', async () => {
+  await using t = await openTestStorage();
+  const blocks = randomBlocks([0, 1, 70_000]);
+  const snap = snapshotId('snap-1');
+  for (const [index, content] of blocks) await t.storage.putBlock(snap, key, index, Buffer.from(content));
+  await t.reopen();
+  assert.equal((await t.storage.collectGarbage(async () => [])).segmentsDeleted, 0);
+  const root = await t.db.write((tx) => t.storage.completeUpload(tx, snap));
+  await assertHolds(t, { root, dataKey: key }, blocks);
+  // Dropped, they go.
+  const dropped = snapshotId('snap-2');
+  await t.storage.putBlock(dropped, key, 0, randomBytes(BLOCK));
+  await t.db.write((tx) => t.storage.dropUpload(tx, dropped));
+  await t.reopen();
+  const collected = await t.storage.collectGarbage(async () => [root]);
+  assert.deepEqual(collected, { segmentsDeleted: 1, bytesFreed: 4096 + BLOCK });
+});
+
+test('collection waits for blocks that are sealed and not yet named by a row', async () => {
+  await using t = await openTestStorage();
+  // A key of its own for each upload: so many that segments close right after their only block.
+  const uploads = Array.from({ length: 100 }, (_, i) => ({
+    name: snapshotId(`snap-${i}`),
+    dataKey: { id: `key-${i}` as DataKeyId, secret: key.secret },
+    content: randomBytes(BLOCK),
+  }));
+  const gate = () => Promise.withResolvers<void>();
+  const [first, second, begun] = [gate(), gate(), gate()];
+  // Transactions run in the order of their asking: first, the collection's number, second, the rows of the blocks.
+  const writes = [t.db.write(() => first.promise)];
+  let marking = false;
+  const collection = t.storage.collectGarbage(async () => {
+    marking = true;
+    return [];
+  });
+  await Promise.resolve();
+  writes.push(
+    t.db.write(() => {
+      begun.resolve();
+      return second.promise;
+    }),
+  );
+  const puts = uploads.map(({ name, dataKey, content }) => t.storage.putBlock(name, dataKey, 0, Buffer.from(content)));
+  const folder = join(t.dir, 'segments');
+  while ((await readdir(folder)).length < uploads.length) await roundTrip(t);
+  first.resolve();
+  await begun.promise;
+  for (let i = 0; i < 300; i++) await roundTrip(t);
+  const markedEarly = marking;
+  second.resolve();
+  await Promise.all([...writes, ...puts, collection]);
+  assert.equal(markedEarly, false);
+  for (const { name, dataKey, content } of uploads) {
+    const root = await t.db.write((tx) => t.storage.completeUpload(tx, name));
+    await assertHolds(t, { root, dataKey }, new Map([[0, content]]));
+  }
+});
+
+/** To a block worker and back, storing nothing. */
+async function roundTrip(t: TestStorage): Promise<void> {
+  await t.storage.putBlock(snapshotId('snap-none'), key, 0, Buffer.alloc(BLOCK), Buffer.alloc(32));
+}
