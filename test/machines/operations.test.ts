@@ -1,0 +1,356 @@
+/** EC2's operations on instances and networks, on a whole server without guests. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { after, before, describe, test } from 'node:test';
+import { CompleteSnapshotCommand, EBSClient, PutSnapshotBlockCommand, StartSnapshotCommand } from '@aws-sdk/client-ebs';
+import {
+  AuthorizeSecurityGroupIngressCommand,
+  CreateKeyPairCommand,
+  CreateLaunchTemplateCommand,
+  CreateSecurityGroupCommand,
+  CreateTagsCommand,
+  DeleteKeyPairCommand,
+  DeleteSecurityGroupCommand,
+  DescribeAvailabilityZonesCommand,
+  DescribeInstanceAttributeCommand,
+  DescribeInstanceStatusCommand,
+  DescribeInstancesCommand,
+  DescribeInstanceTypeOfferingsCommand,
+  DescribeInstanceTypesCommand,
+  DescribeKeyPairsCommand,
+  DescribeRegionsCommand,
+  DescribeSecurityGroupRulesCommand,
+  DescribeSecurityGroupsCommand,
+  DescribeSnapshotsCommand,
+  DescribeSubnetsCommand,
+  DescribeVolumesCommand,
+  DescribeVpcsCommand,
+  DetachVolumeCommand,
+  EC2Client,
+  type Instance,
+  ModifyInstanceAttributeCommand,
+  RegisterImageCommand,
+  RevokeSecurityGroupIngressCommand,
+  RunInstancesCommand,
+  type RunInstancesCommandInput,
+  StartInstancesCommand,
+  StopInstancesCommand,
+  TerminateInstancesCommand,
+} from '@aws-sdk/client-ec2';
+import { Ingot } from '../house/ingot.ts';
+import { until } from './support.ts';
+
+describe('instances without guests', { concurrency: false }, () => {
+  let ingot: Ingot;
+  let ec2: EC2Client;
+  let imageId: string;
+
+  before(async () => {
+    ingot = await Ingot.start({ machines: 'none' });
+    const config = await ingot.client();
+    ec2 = new EC2Client(config);
+    const ebs = new EBSClient(config);
+    const { SnapshotId } = await ebs.send(new StartSnapshotCommand({ VolumeSize: 1 }));
+    const BlockData = Buffer.alloc(524_288, 1);
+    const Checksum = createHash('sha256').update(BlockData).digest('base64');
+    await ebs.send(
+      new PutSnapshotBlockCommand({
+        SnapshotId,
+        BlockIndex: 0,
+        BlockData,
+        DataLength: BlockData.length,
+        Checksum,
+        ChecksumAlgorithm: 'SHA256',
+      }),
+    );
+    await ebs.send(new CompleteSnapshotCommand({ SnapshotId, ChangedBlocksCount: 1 }));
+    await until('the snapshot is completed', async () => {
+      const { Snapshots } = await ec2.send(new DescribeSnapshotsCommand({ SnapshotIds: [SnapshotId!] }));
+      return Snapshots![0]!.State === 'completed';
+    });
+    const image = await ec2.send(
+      new RegisterImageCommand({
+        Name: 'plain',
+        Architecture: 'x86_64',
+        VirtualizationType: 'hvm',
+        RootDeviceName: '/dev/xvda',
+        BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { SnapshotId } }],
+      }),
+    );
+    imageId = image.ImageId!;
+  });
+  after(() => ingot[Symbol.asyncDispose]());
+
+  const launch = (input: Partial<RunInstancesCommandInput> = {}) =>
+    ec2.send(new RunInstancesCommand({ ImageId: imageId, MinCount: 1, MaxCount: 1, ...input }));
+  const untilState = (ids: readonly string[], state: string): Promise<Instance[]> =>
+    until(`${ids} are ${state}`, async () => {
+      const { Reservations } = await ec2.send(new DescribeInstancesCommand({ InstanceIds: [...ids] }));
+      const instances = Reservations!.flatMap(({ Instances }) => Instances!);
+      return instances.every((instance) => instance.State?.Name === state) && instances;
+    });
+
+  const REFUSED: readonly [string, Partial<RunInstancesCommandInput>, string, RegExp][] = [
+    ['no image', { ImageId: undefined }, 'MissingParameter', /ImageId/],
+    ['malformed image', { ImageId: 'ami-x' }, 'InvalidAMIID.Malformed', /Invalid id: "ami-x"/],
+    ['unknown image', { ImageId: 'ami-00000000000000001' }, 'InvalidAMIID.NotFound', /does not exist/],
+    ['unknown type', { InstanceType: 'z9.huge' as 't3.nano' }, 'InvalidParameterValue', /z9\.huge/],
+    ['zero of them', { MinCount: 0 }, 'InvalidParameterValue', /minCount/],
+    ['more at least than at most', { MinCount: 3, MaxCount: 2 }, 'InvalidParameterCombination', /minCount/],
+    ['unknown key pair', { KeyName: 'nobody' }, 'InvalidKeyPair.NotFound', /nobody/],
+    ['unknown subnet', { SubnetId: 'subnet-00000000000000001' }, 'InvalidSubnetID.NotFound', /does not exist/],
+    ['unknown group', { SecurityGroupIds: ['sg-00000000000000001'] }, 'InvalidGroup.NotFound', /does not exist/],
+    ['user data', { UserData: 'aGVsbG8=' }, 'UnsupportedOperation', /UserData/],
+    ['a profile', { IamInstanceProfile: { Name: 'p' } }, 'UnsupportedOperation', /IamInstanceProfile/],
+    ['spot', { InstanceMarketOptions: { MarketType: 'spot' } }, 'UnsupportedOperation', /InstanceMarketOptions/],
+    ['metadata service', { MetadataOptions: { HttpEndpoint: 'enabled' } }, 'UnsupportedOperation', /HttpEndpoint/],
+    [
+      'unknown template',
+      { LaunchTemplate: { LaunchTemplateName: 'none' } },
+      'InvalidLaunchTemplateName.NotFoundException',
+      /none/,
+    ],
+    [
+      'ERR-dep of table 1.1',
+      { BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { KmsKeyId: 'alias/aws/ebs' } }] },
+      'InvalidParameterDependency',
+      /^The parameter KmsKeyId requires the parameter Encrypted to be set\.$/,
+    ],
+    [
+      'smaller than its snapshot',
+      { BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { VolumeSize: 0 } }] },
+      'InvalidBlockDeviceMapping',
+      /smaller than snapshot/,
+    ],
+    [
+      'no root',
+      { BlockDeviceMappings: [{ DeviceName: '/dev/xvda', NoDevice: '' }] },
+      'InvalidBlockDeviceMapping',
+      /root device/,
+    ],
+  ];
+  for (const [what, input, code, message] of REFUSED) {
+    test(`RunInstances refuses ${what}: ${code}, DryRun or not (RI-7)`, async () => {
+      for (const DryRun of [false, true]) {
+        await assert.rejects(launch({ ...input, DryRun }), (error: Error) => {
+          assert.equal(error.name, code);
+          assert.match(error.message, message);
+          return true;
+        });
+      }
+    });
+  }
+
+  test('a dry run that would succeed says so and launches nothing (L-22)', async () => {
+    const before = (await ec2.send(new DescribeInstancesCommand({}))).Reservations!.length;
+    await assert.rejects(launch({ DryRun: true }), { name: 'DryRunOperation' });
+    assert.equal((await ec2.send(new DescribeInstancesCommand({}))).Reservations!.length, before);
+  });
+
+  test('what clients send empty is not given', async () => {
+    const { Instances } = await launch({
+      UserData: '',
+      IamInstanceProfile: { Name: '' },
+      Placement: { AvailabilityZone: '' },
+    });
+    await ec2.send(new TerminateInstancesCommand({ InstanceIds: [Instances![0]!.InstanceId!] }));
+  });
+
+  test('several at once, with devices over the image (RI-2), tags, and filters', async () => {
+    const { Instances, ReservationId } = await launch({
+      MinCount: 2,
+      MaxCount: 3,
+      BlockDeviceMappings: [
+        { DeviceName: '/dev/xvda', Ebs: { VolumeSize: 3, Encrypted: true, DeleteOnTermination: false } },
+        { DeviceName: '/dev/sdf', Ebs: { VolumeSize: 1 } },
+      ],
+      TagSpecifications: [
+        { ResourceType: 'instance', Tags: [{ Key: 'Name', Value: 'web' }] },
+        { ResourceType: 'volume', Tags: [{ Key: 'of', Value: 'web' }] },
+      ],
+    });
+    assert.equal(Instances!.length, 3);
+    const ids = Instances!.map(({ InstanceId }) => InstanceId!);
+    const running = await untilState(ids, 'running');
+    assert.equal(new Set(running.map(({ PrivateIpAddress }) => PrivateIpAddress)).size, 3);
+    for (const instance of running) {
+      assert.deepEqual(
+        instance.BlockDeviceMappings!.map(({ DeviceName, Ebs }) => [DeviceName, Ebs!.DeleteOnTermination]),
+        [
+          ['/dev/xvda', false],
+          ['/dev/sdf', true],
+        ],
+      );
+      assert.equal(instance.StateReason, undefined);
+    }
+    const filtered = await ec2.send(
+      new DescribeInstancesCommand({
+        Filters: [
+          { Name: 'tag:Name', Values: ['w*'] },
+          { Name: 'instance-state-name', Values: ['running'] },
+        ],
+      }),
+    );
+    assert.deepEqual(
+      filtered.Reservations!.map((each) => [each.ReservationId, each.Instances!.length]),
+      [[ReservationId, 3]],
+    );
+    const status = await ec2.send(new DescribeInstanceStatusCommand({ InstanceIds: ids }));
+    assert.equal(status.InstanceStatuses!.filter(({ InstanceStatus }) => InstanceStatus!.Status === 'ok').length, 3);
+
+    const roots = running.map((each) => each.BlockDeviceMappings![0]!.Ebs!.VolumeId!);
+    const { Volumes } = await ec2.send(new DescribeVolumesCommand({ VolumeIds: roots }));
+    assert.ok(Volumes!.every(({ Encrypted, Size, Tags }) => Encrypted && Size === 3 && Tags![0]!.Value === 'web'));
+    await assert.rejects(ec2.send(new DetachVolumeCommand({ VolumeId: roots[0] })), { name: 'OperationNotPermitted' });
+
+    await ec2.send(new TerminateInstancesCommand({ InstanceIds: ids }));
+    await untilState(ids, 'terminated');
+    const left = await ec2.send(new DescribeVolumesCommand({ VolumeIds: roots }));
+    assert.ok(left.Volumes!.every(({ State, Attachments }) => State === 'available' && Attachments!.length === 0));
+  });
+
+  test('LT-1, LT-14: a launch by template, its tags, and the request over it', async () => {
+    const made = await ec2.send(
+      new CreateLaunchTemplateCommand({
+        LaunchTemplateName: 'web',
+        LaunchTemplateData: {
+          ImageId: imageId,
+          InstanceType: 't3.small',
+          BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { Encrypted: true, VolumeSize: 2 } }],
+        },
+      }),
+    );
+    const { LaunchTemplateId } = made.LaunchTemplate!;
+    const { Instances } = await ec2.send(
+      new RunInstancesCommand({
+        LaunchTemplate: { LaunchTemplateId, Version: '$Latest' },
+        InstanceType: 't3.nano',
+        MinCount: 1,
+        MaxCount: 1,
+      }),
+    );
+    const [instance] = await untilState([Instances![0]!.InstanceId!], 'running');
+    assert.equal(instance!.InstanceType, 't3.nano');
+    assert.deepEqual(instance!.Tags, [
+      { Key: 'aws:ec2launchtemplate:id', Value: LaunchTemplateId },
+      { Key: 'aws:ec2launchtemplate:version', Value: '1' },
+    ]);
+    const VolumeId = instance!.BlockDeviceMappings![0]!.Ebs!.VolumeId!;
+    const { Volumes } = await ec2.send(new DescribeVolumesCommand({ VolumeIds: [VolumeId] }));
+    assert.deepEqual([Volumes![0]!.Encrypted, Volumes![0]!.Size], [true, 2]);
+  });
+
+  test('protection, attributes, stop and start; wrong states are refused', async () => {
+    const { Instances } = await launch({ DisableApiTermination: true, InstanceInitiatedShutdownBehavior: 'terminate' });
+    const InstanceId = Instances![0]!.InstanceId!;
+    const InstanceIds = [InstanceId];
+    await untilState(InstanceIds, 'running');
+    await assert.rejects(ec2.send(new TerminateInstancesCommand({ InstanceIds })), { name: 'OperationNotPermitted' });
+    const behavior = await ec2.send(
+      new DescribeInstanceAttributeCommand({ InstanceId, Attribute: 'instanceInitiatedShutdownBehavior' }),
+    );
+    assert.equal(behavior.InstanceInitiatedShutdownBehavior?.Value, 'terminate');
+    const grow = new ModifyInstanceAttributeCommand({ InstanceId, InstanceType: { Value: 't3.large' } });
+    await assert.rejects(ec2.send(grow), { name: 'IncorrectInstanceState' });
+    await ec2.send(new StopInstancesCommand({ InstanceIds }));
+    await untilState(InstanceIds, 'stopped');
+    await ec2.send(grow);
+    await ec2.send(new ModifyInstanceAttributeCommand({ InstanceId, DisableApiTermination: { Value: false } }));
+    await ec2.send(new StartInstancesCommand({ InstanceIds }));
+    const [started] = await untilState(InstanceIds, 'running');
+    assert.equal(started!.InstanceType, 't3.large');
+    await ec2.send(new CreateTagsCommand({ Resources: InstanceIds, Tags: [{ Key: 'a', Value: 'b' }] }));
+    await ec2.send(new TerminateInstancesCommand({ InstanceIds }));
+    const [gone] = await untilState(InstanceIds, 'terminated');
+    assert.equal(gone!.StateReason?.Code, 'Client.UserInitiatedShutdown');
+    await assert.rejects(ec2.send(new StartInstancesCommand({ InstanceIds })), { name: 'IncorrectInstanceState' });
+  });
+
+  test('a restart of the server leaves running instances running', async () => {
+    const { Instances } = await launch();
+    const ids = [Instances![0]!.InstanceId!];
+    await untilState(ids, 'running');
+    await ingot.kill();
+    await ingot.restart();
+    ec2 = new EC2Client(await ingot.client());
+    await untilState(ids, 'running');
+    await ec2.send(new StopInstancesCommand({ InstanceIds: ids }));
+    await untilState(ids, 'stopped');
+  });
+
+  test('the default network is there, the same each time', async () => {
+    const { Vpcs } = await ec2.send(new DescribeVpcsCommand({ Filters: [{ Name: 'is-default', Values: ['true'] }] }));
+    assert.deepEqual(
+      Vpcs!.map(({ CidrBlock, IsDefault }) => [CidrBlock, IsDefault]),
+      [['172.31.0.0/16', true]],
+    );
+    const { Subnets } = await ec2.send(
+      new DescribeSubnetsCommand({ Filters: [{ Name: 'vpc-id', Values: [Vpcs![0]!.VpcId!] }] }),
+    );
+    assert.equal(Subnets!.length, 3);
+    const zones = await ec2.send(new DescribeAvailabilityZonesCommand({}));
+    assert.deepEqual(
+      zones.AvailabilityZones!.map(({ ZoneName, ZoneId }) => [ZoneName, ZoneId]),
+      [
+        ['eu-central-1a', 'euc1-az1'],
+        ['eu-central-1b', 'euc1-az2'],
+        ['eu-central-1c', 'euc1-az3'],
+      ],
+    );
+    const { Regions } = await ec2.send(new DescribeRegionsCommand({ RegionNames: ['eu-central-1'] }));
+    assert.equal(Regions![0]!.OptInStatus, 'opt-in-not-required');
+  });
+
+  test('a security group as Packer makes and deletes it', async () => {
+    const { Vpcs } = await ec2.send(new DescribeVpcsCommand({}));
+    const VpcId = Vpcs![0]!.VpcId;
+    const create = new CreateSecurityGroupCommand({ GroupName: 'packer_1', Description: 'Temporary group', VpcId });
+    const { GroupId } = await ec2.send(create);
+    await assert.rejects(ec2.send(create), { name: 'InvalidGroup.Duplicate' });
+    const rule = {
+      GroupId,
+      IpPermissions: [{ IpProtocol: 'tcp', FromPort: 22, ToPort: 22, IpRanges: [{ CidrIp: '0.0.0.0/0' }] }],
+    };
+    await ec2.send(new AuthorizeSecurityGroupIngressCommand(rule));
+    await assert.rejects(ec2.send(new AuthorizeSecurityGroupIngressCommand(rule)), {
+      name: 'InvalidPermission.Duplicate',
+    });
+    const { SecurityGroups } = await ec2.send(new DescribeSecurityGroupsCommand({ GroupIds: [GroupId!] }));
+    assert.deepEqual(SecurityGroups![0]!.IpPermissions![0]!.IpRanges, [{ CidrIp: '0.0.0.0/0' }]);
+    assert.equal(SecurityGroups![0]!.IpPermissionsEgress![0]!.IpProtocol, '-1');
+    const rules = await ec2.send(
+      new DescribeSecurityGroupRulesCommand({ Filters: [{ Name: 'group-id', Values: [GroupId!] }] }),
+    );
+    assert.equal(rules.SecurityGroupRules!.length, 2);
+    await ec2.send(new RevokeSecurityGroupIngressCommand(rule));
+    await assert.rejects(ec2.send(new RevokeSecurityGroupIngressCommand(rule)), { name: 'InvalidPermission.NotFound' });
+    const { Instances } = await launch({ SecurityGroupIds: [GroupId!] });
+    const ids = [Instances![0]!.InstanceId!];
+    await assert.rejects(ec2.send(new DeleteSecurityGroupCommand({ GroupId })), { name: 'DependencyViolation' });
+    await untilState(ids, 'running');
+    await ec2.send(new TerminateInstancesCommand({ InstanceIds: ids }));
+    await untilState(ids, 'terminated');
+    await ec2.send(new DeleteSecurityGroupCommand({ GroupId }));
+    await assert.rejects(ec2.send(new DeleteSecurityGroupCommand({ GroupId })), { name: 'InvalidGroup.NotFound' });
+  });
+
+  test('key pairs and instance types', async () => {
+    const made = await ec2.send(new CreateKeyPairCommand({ KeyName: 'me', KeyType: 'ed25519' }));
+    assert.match(made.KeyMaterial!, /^-----BEGIN OPENSSH PRIVATE KEY-----/);
+    await assert.rejects(ec2.send(new CreateKeyPairCommand({ KeyName: 'me' })), { name: 'InvalidKeyPair.Duplicate' });
+    const { KeyPairs } = await ec2.send(new DescribeKeyPairsCommand({ KeyNames: ['me'], IncludePublicKey: true }));
+    assert.match(KeyPairs![0]!.PublicKey!, /^ssh-ed25519 /);
+    await ec2.send(new DeleteKeyPairCommand({ KeyName: 'me' }));
+    await ec2.send(new DeleteKeyPairCommand({ KeyName: 'me' }));
+    const { InstanceTypes } = await ec2.send(new DescribeInstanceTypesCommand({ InstanceTypes: ['t3.micro'] }));
+    assert.equal(InstanceTypes![0]!.MemoryInfo!.SizeInMiB, 1024);
+    await assert.rejects(ec2.send(new DescribeInstanceTypesCommand({ InstanceTypes: ['z9.huge' as 't3.micro'] })), {
+      name: 'InvalidInstanceType',
+    });
+    const offered = await ec2.send(
+      new DescribeInstanceTypeOfferingsCommand({ LocationType: 'availability-zone', MaxResults: 5 }),
+    );
+    assert.equal(offered.InstanceTypeOfferings!.length, 5);
+    assert.ok(offered.NextToken);
+  });
+});
