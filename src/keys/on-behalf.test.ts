@@ -120,7 +120,12 @@ test('8.11, K-5: re-encryption asks for both sides', async () => {
   const destination = { keyArn: to, context: CONTEXT };
   const half = await world.makeUser('half', [allow('kms:ReEncryptFrom')]);
   await assert.rejects(world.onBehalf.reEncrypt(via(world, half), source, destination), /kms:ReEncryptTo/);
-  const wrapped = await world.onBehalf.reEncrypt(via(world, world.root), source, destination);
+  const bound = await world.makeUser('bound', [
+    allow('kms:ReEncryptFrom', { StringEquals: { 'kms:EncryptionContext:aws:ebs:id': 'snap-1' } }),
+    allow('kms:ReEncryptTo', { StringEquals: { 'kms:EncryptionContext:aws:ebs:id': CONTEXT['aws:ebs:id'] } }),
+  ]);
+  const wrapped = await world.onBehalf.reEncrypt(via(world, bound), source, destination);
+  await assert.rejects(world.onBehalf.reEncrypt(via(world, bound), source, { ...destination, context }), Denied);
   const before = await world.onBehalf.openForSystem(from, source.wrapped, source.context, 'a test');
   const after = await world.onBehalf.decrypt(via(world, world.root), to, wrapped, CONTEXT);
   assert.deepEqual(after.exposeSecretBytes(), before.exposeSecretBytes());

@@ -2,11 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createAudit } from '../../audit/trail.ts';
+import { systemPermit } from '../../authz/permit.ts';
 import { rootKeyFrom } from '../../crypto/root-key.ts';
+import { IntegrityError } from '../../errors.ts';
 import { createIdentity } from '../../identity/identity.ts';
 import type { Arn } from '../../ids.ts';
-import { createJobs } from '../../jobs/runner.ts';
+import { createJobs, type JobsTables } from '../../jobs/runner.ts';
 import { createKeys } from '../../keys/keys.ts';
+import type { KeysTables } from '../../keys/tables.ts';
 import { createLog } from '../../log.ts';
 import { failureOf, openKms, START, type World } from './test-kms.ts';
 
@@ -535,4 +538,45 @@ test('a deletion and a rotation that fell due while Ingot was stopped happen at 
   const now = await find(rotated.Arn);
   assert.notEqual(now?.currentMaterialId, rotated.CurrentKeyMaterialId);
   assert.equal(now?.rotation.nextAt?.getTime(), START.getTime() + 190 * DAY_MS);
+});
+
+test('16.2: a schedule that was replaced or ended leaves no job behind', async () => {
+  await using world = await openKms();
+  const { KeyId } = await newKey(world);
+  const jobs = async () => (await world.db.read<JobsTables>().selectFrom('job').selectAll().execute()).length;
+  for (const RotationPeriodInDays of [365, 90, 180]) {
+    await world.as(world.root, 'EnableKeyRotation', { KeyId, RotationPeriodInDays });
+  }
+  await world.pass(DAY_MS);
+  assert.equal(await jobs(), 1);
+  await world.as(world.root, 'DisableKeyRotation', { KeyId });
+  await world.pass(DAY_MS);
+  assert.equal(await jobs(), 0);
+});
+
+test('stored key material opens only as the version of the key that it is', async () => {
+  await using world = await openKms();
+  const { KeyId, Arn } = await newKey(world);
+  await world.as(world.root, 'RotateKeyOnDemand', { KeyId });
+  await world.db.write(async (tx) => {
+    const tables = tx.as<KeysTables>();
+    const [one, two] = await tables.selectFrom('keys_material').selectAll().where('key_arn', '=', Arn!).execute();
+    for (const [row, sealed] of [
+      [one!, two!.sealed],
+      [two!, one!.sealed],
+    ] as const) {
+      await tables.updateTable('keys_material').set({ sealed }).where('material_id', '=', row.material_id).execute();
+    }
+  });
+  await assert.rejects(world.as(world.root, 'Encrypt', { KeyId, Plaintext: text('x') }), IntegrityError);
+});
+
+test('12.6: an alias that moved since its permits were given stays where it is', async () => {
+  await using world = await openKms();
+  const [one, two, three] = [await newKey(world), await newKey(world), await newKey(world)];
+  await world.as(world.root, 'CreateAlias', { AliasName: 'alias/golden', TargetKeyId: two.KeyId });
+  const permit = (arn: string | undefined) => systemPermit('kms:UpdateAlias', arn!, 'a test');
+  const alias = permit(`arn:aws:kms:eu-central-1:${world.account}:alias/golden`);
+  await assert.rejects(world.keys.updateAlias(alias, permit(one.Arn), permit(three.Arn)), /alias-not-found/);
+  assert.equal((await describe(world, 'alias/golden')).KeyId, two.KeyId);
 });
