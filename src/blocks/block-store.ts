@@ -3,12 +3,13 @@
  * segments are being written. Plaintext that comes in is consumed.
  */
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { LIMITS } from '../limits.ts';
 import type { BlockReply, BlockRequest, BlockWorkerData, Numbered, ResultOf } from './messages.ts';
 import { errorOf } from './messages.ts';
 import { segmentIdOfFile } from './segment.ts';
+import { syncFolder } from './segment-writer.ts';
 
 export interface BlockStoreOptions {
   readonly segmentsDir: string;
@@ -86,6 +87,8 @@ export class BlockStore {
   static async open(options: BlockStoreOptions): Promise<BlockStore> {
     await mkdir(options.segmentsDir, { recursive: true, mode: 0o700 });
     await mkdir(options.overlaysDir, { recursive: true, mode: 0o700 });
+    await syncFolder(dirname(options.segmentsDir));
+    await syncFolder(dirname(options.overlaysDir));
     return new BlockStore(options);
   }
 
