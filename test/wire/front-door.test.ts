@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { test } from 'node:test';
+import { Sha256 } from '@aws-crypto/sha256-js';
 import { CloudTrailClient, LookupEventsCommand } from '@aws-sdk/client-cloudtrail';
 import { EBSClient, GetSnapshotBlockCommand, PutSnapshotBlockCommand, StartSnapshotCommand } from '@aws-sdk/client-ebs';
 import {
@@ -21,6 +22,7 @@ import {
 } from '@aws-sdk/client-kms';
 import { ListAccountsCommand, OrganizationsClient } from '@aws-sdk/client-organizations';
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
+import { SignatureV4 } from '@smithy/signature-v4';
 import { noteForAudit } from '../../src/authz/caller.ts';
 import { sha256 } from '../../src/crypto/hash.ts';
 import { ApiError, IntegrityError, Refusal } from '../../src/errors.ts';
@@ -272,6 +274,28 @@ test('temporary credentials work with their token only (10.7)', async () => {
     await assert.rejects(send({ ...SESSION_KEY, sessionToken }), { name: 'InvalidClientTokenId' });
   }
   await assert.rejects(send({ ...ACCESS_KEY, sessionToken: 'any' }), { name: 'InvalidClientTokenId' });
+});
+
+test('a presigned GetCallerIdentity is served by GET, once it is signed (9.3, 10.6)', async () => {
+  await using door = await openDoor(services());
+  const signer = new SignatureV4({ service: 'sts', region: 'us-east-1', credentials: SESSION_KEY, sha256: Sha256 });
+  const presigned = await signer.presign({
+    method: 'GET',
+    protocol: 'http:',
+    hostname: '127.0.0.1',
+    port: door.port,
+    path: '/',
+    query: { Action: 'GetCallerIdentity', Version: '2011-06-15' },
+    headers: { host: `127.0.0.1:${door.port}` },
+  });
+  const query = new URLSearchParams(presigned.query as Record<string, string>);
+  const answer = await fetch(`${door.endpoint}/?${query}`);
+  assert.equal(answer.status, 200);
+  assert.match(await answer.text(), /<Account>111122223333<\/Account>/);
+  query.set('Action', 'GetSessionToken');
+  const changed = await fetch(`${door.endpoint}/?${query}`);
+  assert.equal(changed.status, 403);
+  assert.match(await changed.text(), /SignatureDoesNotMatch/);
 });
 
 test('health, a body over the bound, and bytes that are no HTTP are answered', async () => {
