@@ -281,6 +281,13 @@ test('K-8 and K-9: grants of a volume while it is attached, stopped and deleted'
   await house.volumes.openForInstance(call, id, instanceId);
   assert.deepEqual((await grants()).sort(), [infrastructure, service].sort());
 
+  await house.volumes.closeForInstance(id, instanceId);
+  await house.volumes.closeForInstance(id, instanceId);
+  await house.volumes.openForInstance(call, id, instanceId);
+  await house.storage.detach(id);
+  await house.volumes.openForInstance(call, id, instanceId);
+  assert.equal((await grants()).length, 2);
+
   // K-19: a key disabled while the volume is attached changes nothing until it is opened again.
   await house.keys.disableKey(systemPermit('kms:DisableKey', key, 'test'));
   assert.equal(house.storage.isAttached(id), true);

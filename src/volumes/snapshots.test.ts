@@ -121,6 +121,44 @@ test('BI-6: snapshots of a volume in use hold what was written before each, and 
   assert.deepEqual(await client.read(BLOCK, BLOCK), filled(4));
 });
 
+test('snapshots started faster than they are sealed hold each its own state, in the order they were made', async () => {
+  await using house = await openTestVolumes(undefined, { pausedJobs: true });
+  const call = house.as(house.build);
+  const volume = await newVolume(house, call, { kmsKeyId: await house.key(call) });
+  const { socketPath } = await house.volumes.attach(call, volume.id, TO);
+  await using client = await NbdClient.connect(socketPath);
+  const ids: string[] = [];
+  for (const byte of [1, 2, 3]) {
+    await client.write(0, filled(byte));
+    await client.write(byte * BLOCK, filled(byte));
+    const request = { volumeId: volume.id, description: '' };
+    ids.push((await house.snapshots.startSnapshot(call, permit(volume.id), request)).id);
+  }
+  await client.write(0, filled(9));
+  // A snapshot deleted while it is pending takes nothing from the others.
+  await house.db.write((tx) => house.snapshots.delete(tx, ids[1] as SnapshotId));
+  await house.jobs.start();
+  await ended(house, ids[0]!);
+  await ended(house, ids[2]!);
+  assert.deepEqual(
+    [...(await blocksOf(house, ids[0]!))],
+    [
+      [0, filled(1)],
+      [1, filled(1)],
+    ],
+  );
+  assert.deepEqual(
+    [...(await blocksOf(house, ids[2]!))],
+    [
+      [0, filled(3)],
+      [1, filled(1)],
+      [2, filled(2)],
+      [3, filled(3)],
+    ],
+  );
+  assert.deepEqual(await client.read(0, BLOCK), filled(9));
+});
+
 test('a volume deleted right after its snapshot was started leaves the snapshot whole', async () => {
   await using house = await openTestVolumes();
   const snapshot = await snapshotOf(house, house.as(house.build));
@@ -238,6 +276,10 @@ test('SH-28 and V-1: a shared snapshot copies only with rights on its key, and t
     assert.notEqual(ends.kmsKeyArn, key);
     assert.notEqual(ends.dataKeyId, source.dataKeyId);
     assert.deepEqual([...(await blocksOf(house, ends.id))], [[0, filled(7)]]);
+    // Even under the very key of the owner, a shared source means a new data key.
+    const sameKey = await copy(house, consumer, shared, { encrypted: true, kmsKeyId: key });
+    assert.deepEqual([sameKey.state, sameKey.kmsKeyArn], ['completed', key]);
+    assert.notEqual(sameKey.dataKeyId, source.dataKeyId);
   }
 });
 

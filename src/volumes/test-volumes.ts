@@ -84,7 +84,11 @@ export interface Storeys {
   above(parts: Omit<TestVolumes, typeof Symbol.asyncDispose>): void;
 }
 
-export async function openTestVolumes(storeys?: Storeys): Promise<TestVolumes> {
+/** With `pausedJobs` nothing runs in the background until the test calls `jobs.start()`. */
+export async function openTestVolumes(
+  storeys?: Storeys,
+  options?: { readonly pausedJobs: boolean },
+): Promise<TestVolumes> {
   const database = await openTestDb([...MIGRATIONS, ...(storeys?.migrations ?? [])]);
   const { db, folder } = database;
   let offsetMs = 0;
@@ -178,7 +182,7 @@ export async function openTestVolumes(storeys?: Storeys): Promise<TestVolumes> {
     },
   };
   storeys?.above(test);
-  await jobs.start();
+  if (!options?.pausedJobs) await jobs.start();
   return {
     ...test,
     async [Symbol.asyncDispose]() {
