@@ -37,6 +37,7 @@ import {
   StopInstancesCommand,
   TerminateInstancesCommand,
 } from '@aws-sdk/client-ec2';
+import { CreateAccessKeyCommand, CreateUserCommand, IAMClient, PutUserPolicyCommand } from '@aws-sdk/client-iam';
 import { Ingot } from '../house/ingot.ts';
 import { until } from './support.ts';
 
@@ -264,6 +265,40 @@ describe('instances without guests', { concurrency: false }, () => {
     const [gone] = await untilState(InstanceIds, 'terminated');
     assert.equal(gone!.StateReason?.Code, 'Client.UserInitiatedShutdown');
     await assert.rejects(ec2.send(new StartInstancesCommand({ InstanceIds })), { name: 'IncorrectInstanceState' });
+  });
+
+  test('S7: a policy against plain volumes refuses the launch by the final state of its volumes', async () => {
+    const iam = new IAMClient(await ingot.client('us-east-1'));
+    const UserName = 'careful';
+    await iam.send(new CreateUserCommand({ UserName }));
+    const statements = [
+      { Effect: 'Allow', Action: ['ec2:*', 'kms:*'], Resource: '*' },
+      {
+        Effect: 'Deny',
+        Action: 'ec2:RunInstances',
+        Resource: 'arn:aws:ec2:*:*:volume/*',
+        Condition: { Bool: { 'ec2:Encrypted': 'false' } },
+      },
+    ];
+    const PolicyDocument = JSON.stringify({ Version: '2012-10-17', Statement: statements });
+    await iam.send(new PutUserPolicyCommand({ UserName, PolicyName: 'p', PolicyDocument }));
+    const { AccessKey } = await iam.send(new CreateAccessKeyCommand({ UserName }));
+    const credentials = { accessKeyId: AccessKey!.AccessKeyId!, secretAccessKey: AccessKey!.SecretAccessKey! };
+    const theirs = new EC2Client(await ingot.client('eu-central-1', credentials));
+    const one = { ImageId: imageId, MinCount: 1, MaxCount: 1 };
+    await assert.rejects(theirs.send(new RunInstancesCommand(one)), (error: Error) => {
+      assert.equal(error.name, 'UnauthorizedOperation');
+      assert.match(
+        error.message,
+        /ec2:RunInstances on resource: arn:aws:ec2:eu-central-1:\d{12}:volume\/\* with an explicit/,
+      );
+      return true;
+    });
+    const encrypted = [{ DeviceName: '/dev/xvda', Ebs: { Encrypted: true } }];
+    const { Instances } = await theirs.send(new RunInstancesCommand({ ...one, BlockDeviceMappings: encrypted }));
+    const ids = [Instances![0]!.InstanceId!];
+    await untilState(ids, 'running');
+    await theirs.send(new TerminateInstancesCommand({ InstanceIds: ids }));
   });
 
   test('a restart of the server leaves running instances running', async () => {

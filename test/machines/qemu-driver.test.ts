@@ -132,6 +132,27 @@ describe('QEMU machines', { skip, concurrency: false }, () => {
     assert.deepEqual(await readdir(join(place.dir, 'run')), []);
   });
 
+  const noFirmware = setup?.uefiFirmware === undefined ? 'no UEFI firmware is installed' : false;
+  test('L-15: UEFI firmware starts and finds the disk', { skip: noFirmware }, async () => {
+    await using place = await workplace();
+    const image = await buildBootImage({ dir: place.dir, marker: 'x', kind: 'boot-sector' });
+    const disk = await place.serve(image.path, '/dev/xvda', 'vol00000000000000001');
+    const spec: MachineSpec = { ...machine(disk), bootMode: 'uefi' };
+    const { driver } = await driverIn(place.dir);
+    await driver.start(spec);
+    await consoleUntil(driver, spec.instanceId, 'BdsDxe: ');
+    await driver.kill(spec.instanceId);
+  });
+
+  test('without firmware a UEFI machine is refused and says so', async () => {
+    await using place = await workplace();
+    const { uefiFirmware: _, ...bare } = setup!;
+    const options = { runtimeDir: join(place.dir, 'run'), setup: bare, log: createLog('silent') };
+    const driver = await createQemuDriver(options);
+    assert.deepEqual(driver.bootModes, ['legacy-bios']);
+    await assert.rejects(driver.start({ ...machine(), bootMode: 'uefi' }), { reason: 'firmware-missing' });
+  });
+
   test('a runtime folder too long for sockets is refused at once', async () => {
     await using place = await workplace();
     await assert.rejects(driverIn(join(place.dir, 'x'.repeat(100))), RangeError);
