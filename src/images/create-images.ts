@@ -6,7 +6,7 @@ import { parseArn, type Region } from '../ids.ts';
 import { copyProgram, startCopy } from './copy-image.ts';
 import { createProgram, startCreate } from './create-image.ts';
 import * as store from './image-store.ts';
-import type { ImageRecord, ImageRefusalReason, Images } from './images.ts';
+import { type ImageRecord, type ImageRefusalReason, type Images, publicLifeEnd } from './images.ts';
 import { type ImagesDeps, newImageRecord } from './new-image.ts';
 import type { ImageTables } from './tables.ts';
 
@@ -88,6 +88,9 @@ export function createImages(deps: ImagesDeps): Images {
       await store.removePermissions(tx, record, remove);
       await store.addPermissions(tx, record, add);
       if (add.length === 0) return;
+      if (add.some(({ kind }) => kind === 'group') && !record.deprecateAt) {
+        await store.replaceImage(tx, { ...record, public: true, deprecateAt: publicLifeEnd(record) });
+      }
       const count = await store.countPermissions(tx, record.id);
       if (count > LAUNCH_PERMISSIONS_MAX) {
         throw refuse('image-sharing-limit', { imageId: record.id, max: LAUNCH_PERMISSIONS_MAX });
@@ -109,7 +112,10 @@ export function createImages(deps: ImagesDeps): Images {
       });
     },
     async setDeprecation(tx, permit, deprecateAt) {
-      await change(tx, permit, ({ deprecateAt: _, ...record }) => (deprecateAt ? { ...record, deprecateAt } : record));
+      await change(tx, permit, ({ deprecateAt: _, ...record }) => {
+        const at = deprecateAt ?? (record.public ? publicLifeEnd(record) : undefined);
+        return at ? { ...record, deprecateAt: at } : record;
+      });
     },
     async protectFromDeregistration(tx, permit, withCooldown) {
       const mode = withCooldown ? 'enabled-with-cooldown' : 'enabled-without-cooldown';

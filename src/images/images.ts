@@ -79,6 +79,13 @@ export interface ImageRecord {
   readonly lastLaunchedAt?: Date;
 }
 
+/** A public image is deprecated two years after it was made, unless earlier (L-12). */
+export function publicLifeEnd({ creationDate }: Pick<ImageRecord, 'creationDate'>): Date {
+  const end = new Date(creationDate);
+  end.setUTCFullYear(end.getUTCFullYear() + 2);
+  return end;
+}
+
 /** Which images of a region to list, always in ascending order of id. */
 export interface ImageQuery {
   readonly region: Region;

@@ -19,7 +19,7 @@ import { tagSpecifications } from './tag-specifications.ts';
 export const copyImage =
   (deps: ImageDeps) =>
   async (call: Call, input: CopyImageRequest): Promise<CopyImageResult> => {
-    refuseAllBut({ ...input, CopyImageTags: input.CopyImageTags || undefined }, [
+    refuseAllBut(input, [
       'ClientToken',
       'Description',
       'Encrypted',
@@ -125,7 +125,8 @@ async function decide(
       kind: 'image',
       source: snapshot,
       encrypted: input.Encrypted,
-      kmsKeyId: input.KmsKeyId,
+      // Some clients send an empty key for none.
+      kmsKeyId: input.KmsKeyId || undefined,
     });
     devices.push({ deviceName, snapshot, outcome });
   }

@@ -129,6 +129,19 @@ describe('CreateImage', () => {
     });
   }
 
+  it('SH-12: a pending image is shared with nobody: what its snapshots are sealed under is not known yet', async () => {
+    const { ImageId } = await test.call<{ ImageId: string }>(build, 'CreateImage', {
+      InstanceId: INSTANCE,
+      Name: 'pending',
+      NoReboot: true,
+    });
+    const share = { ImageId, LaunchPermission: { Add: [{ UserId: test.prod }] } };
+    assert.equal((await test.images.find(REGION, ImageId))?.state, 'pending');
+    await refused(test.call(build, 'ModifyImageAttribute', share), 'IncorrectState');
+    await imageIn(test, build, ImageId, 'available');
+    await test.call(build, 'ModifyImageAttribute', share);
+  });
+
   it('another account’s instance does not exist for the caller', async () => {
     const input = { InstanceId: INSTANCE, Name: 'foreign' };
     await refused(test.call(test.as(test.prod), 'CreateImage', input), 'InvalidInstanceID.NotFound');

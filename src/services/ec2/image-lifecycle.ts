@@ -8,6 +8,7 @@ import type {
   EnableImageRequest,
 } from '@aws-sdk/client-ec2';
 import type { Call } from '../../authz/caller.ts';
+import { publicLifeEnd } from '../../images/images.ts';
 import { invalidParameterValue, missingParameter } from './errors.ts';
 import { type ImageDeps, useOwnImage } from './image-access.ts';
 
@@ -42,7 +43,7 @@ export const enableImageDeprecation = (deps: ImageDeps) => async (call: Call, in
   if (rounded > yearsAfter(call.now, 10)) {
     throw invalidParameterValue('DeprecateAt must not be more than 10 years in the future.');
   }
-  if (image.public && rounded > yearsAfter(image.creationDate, 2)) {
+  if (image.public && rounded > publicLifeEnd(image)) {
     throw invalidParameterValue('DeprecateAt of a public image must not be more than 2 years after its creation.');
   }
   await deps.db.write((tx) => deps.images.setDeprecation(tx, permit, rounded));

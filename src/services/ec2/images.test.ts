@@ -624,7 +624,13 @@ describe('sharing', () => {
     await test.call(build, 'DisableImageBlockPublicAccess', {});
     await share(build, ImageId, [{ Group: 'all' }]);
     await test.call(build, 'EnableImageBlockPublicAccess', { ImageBlockPublicAccessState: 'block-new-sharing' });
-    assert.equal((await describeOne(prod, ImageId))?.Public, true);
+    const shown = await describeOne(prod, ImageId);
+    assert.equal(shown?.Public, true);
+    const twoYears = new Date(String(shown?.CreationDate));
+    twoYears.setUTCFullYear(twoYears.getUTCFullYear() + 2);
+    assert.equal(shown?.DeprecationTime, twoYears.toISOString(), 'L-12');
+    const late = new Date(twoYears.getTime() + 120_000);
+    await refused(test.call(build, 'EnableImageDeprecation', { ImageId, DeprecateAt: late }), 'InvalidParameterValue');
     const { ImageBlockPublicAccessState } = await test.call(build, 'GetImageBlockPublicAccessState', {});
     assert.equal(ImageBlockPublicAccessState, 'block-new-sharing');
   });

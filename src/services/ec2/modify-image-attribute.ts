@@ -149,8 +149,9 @@ export const modifyImageAttribute = (deps: ImageDeps) => async (call: Call, inpu
     'ec2:Attribute': change.attribute,
     ...(change.attribute === 'description' ? { 'ec2:Attribute/description': change.value } : {}),
   });
-  if (change.attribute === 'launchPermission') {
-    if (image.state === 'failed' || image.state === 'disabled') {
+  if (change.attribute === 'launchPermission' && change.add.length > 0) {
+    // What a pending image's snapshots are sealed under is not known yet.
+    if (image.state !== 'available') {
       throw ec2Error(
         'IncorrectState',
         `The image ${image.id} is not in a valid state for this operation - ${image.state}`,
@@ -173,7 +174,6 @@ async function checkSharing(
   image: ImageRecord,
   add: readonly LaunchPermission[],
 ): Promise<void> {
-  if (add.length === 0) return;
   const devices = image.blockDeviceMappings.flatMap(({ ebs }) => (ebs ? [ebs] : []));
   const snapshotIds = devices.flatMap(({ snapshotId }) => (snapshotId ? [snapshotId] : []));
   const snapshots = await deps.snapshots.findMany(image.region, snapshotIds);
