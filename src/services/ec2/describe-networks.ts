@@ -3,76 +3,22 @@ import type {
   DescribeDhcpOptionsCommand,
   DescribeInternetGatewaysCommand,
   DescribeNetworkAclsCommand,
-  DescribeNetworkInterfacesCommand,
   DescribeRouteTablesCommand,
   DescribeSubnetsCommand,
   DescribeVpcAttributeCommand,
   DescribeVpcsCommand,
-  Filter,
-  NetworkInterface,
 } from '@aws-sdk/client-ec2';
-import type { Call } from '../../authz/caller.ts';
 import { ec2Arn } from '../../ids.ts';
 import { parseIpv4Range } from '../../network/cidr.ts';
-import type { DefaultNetwork, InterfaceRecord, SubnetRecord } from '../../network/network.ts';
-import type { Tag } from '../../tags/tags.ts';
+import type { DefaultNetwork, SubnetRecord } from '../../network/network.ts';
 import type { OperationOf } from '../operation.ts';
-import { authorizeAny, authorizeOne, dryRun } from './common.ts';
+import { authorizeOne, dryRun } from './common.ts';
+import { describe } from './describe-owned.ts';
 import { ec2Error, invalidParameterValue, missingParameter } from './errors.ts';
-import { compileFilters, type FilterReaders } from './filters.ts';
-import { type InstanceDeps, privateDnsName, showGroups, showTags } from './instance-shapes.ts';
-import { page } from './paging.ts';
+import { type InstanceDeps, showTags } from './instance-shapes.ts';
 
 /** AWS keeps the first four addresses of a subnet and the last. */
 const RESERVED_ADDRESSES = 5;
-
-interface Asked<Item> {
-  /** Operation name. */
-  readonly operation: string;
-  readonly ids: readonly string[] | undefined;
-  /** Member name in the error where ids and MaxResults are both given. */
-  readonly idsParameter: string;
-  readonly idOf: (item: Item) => string;
-  readonly filters: FilterReaders<Item>;
-  readonly notFound: (id: string) => Error;
-}
-
-interface DescribeInput {
-  readonly DryRun?: boolean | undefined;
-  readonly Filters?: readonly Filter[] | undefined;
-  readonly MaxResults?: number | undefined;
-  readonly NextToken?: string | undefined;
-}
-
-/** What every Describe call here does: authorize, look up by id, filter, cut a page. */
-async function describe<Item>(
-  deps: InstanceDeps,
-  call: Call,
-  input: DescribeInput,
-  all: (network: DefaultNetwork) => Promise<readonly Item[]> | readonly Item[],
-  asked: Asked<Item>,
-): Promise<{
-  items: Item[];
-  network: DefaultNetwork;
-  tags: (item: Item) => readonly Tag[];
-  next: { NextToken?: string };
-}> {
-  await authorizeAny(deps.authorizer, call, `ec2:${asked.operation}`);
-  dryRun(input);
-  const network = await deps.network.defaults(call.caller.accountId, call.region);
-  const existing = await all(network);
-  const missing = asked.ids?.find((id) => !existing.some((item) => asked.idOf(item) === id));
-  if (missing !== undefined) throw asked.notFound(missing);
-  const named = existing.filter((item) => !asked.ids?.length || asked.ids.includes(asked.idOf(item)));
-  const found = await deps.tags.of(call.caller.accountId, call.region, named.map(asked.idOf));
-  const tags = (item: Item) => found.get(asked.idOf(item)) ?? [];
-  const { items, NextToken } = page(named.filter(compileFilters(input.Filters, asked.filters, tags)), input, {
-    operation: asked.operation,
-    key: asked.idOf,
-    ids: { parameter: asked.idsParameter, given: asked.ids },
-  });
-  return { items, network, tags, next: NextToken === undefined ? {} : { NextToken } };
-}
 
 export const describeVpcs =
   (deps: InstanceDeps): OperationOf<DescribeVpcsCommand> =>
@@ -341,86 +287,3 @@ export const describeDhcpOptions =
       ...next,
     };
   };
-
-export const describeNetworkInterfaces =
-  (deps: InstanceDeps): OperationOf<DescribeNetworkInterfacesCommand> =>
-  async (call, input) => {
-    const { accountId } = call.caller;
-    const groups = await groupsById(deps, call);
-    const { items, tags, next } = await describe(
-      deps,
-      call,
-      input,
-      () => deps.network.interfaces(accountId, call.region),
-      {
-        operation: 'DescribeNetworkInterfaces',
-        ids: input.NetworkInterfaceIds,
-        idsParameter: 'networkInterfaceIdSet',
-        idOf: (link: InterfaceRecord) => link.id,
-        filters: {
-          'addresses.private-ip-address': (link) => link.privateIp,
-          'attachment.attachment-id': (link) => link.attachmentId,
-          'attachment.device-index': () => 0,
-          'attachment.instance-id': (link) => link.instanceId,
-          'attachment.status': () => 'attached',
-          'availability-zone': (link) => link.zone,
-          description: (link) => link.description,
-          'group-id': (link) => link.groupIds,
-          'interface-type': () => 'interface',
-          'mac-address': (link) => link.mac,
-          'network-interface-id': (link) => link.id,
-          'owner-id': (link) => link.accountId,
-          'private-ip-address': (link) => link.privateIp,
-          'requester-managed': () => false,
-          status: () => 'in-use',
-          'subnet-id': (link) => link.subnetId,
-          'vpc-id': (link) => link.vpcId,
-        },
-        notFound: (id) =>
-          ec2Error('InvalidNetworkInterfaceID.NotFound', `The networkInterface ID '${id}' does not exist`),
-      },
-    );
-    return { NetworkInterfaces: items.map((link) => showInterface(link, groups, tags(link))), ...next };
-  };
-
-async function groupsById(deps: InstanceDeps, call: Call) {
-  const groups = await deps.network.groups(call.caller.accountId, call.region);
-  return new Map(groups.map((group) => [group.id, group]));
-}
-
-function showInterface(
-  link: InterfaceRecord,
-  groups: Awaited<ReturnType<typeof groupsById>>,
-  tags: readonly Tag[],
-): NetworkInterface {
-  const dns = privateDnsName(link.privateIp, link.region);
-  return {
-    NetworkInterfaceId: link.id,
-    OwnerId: link.accountId,
-    VpcId: link.vpcId,
-    SubnetId: link.subnetId,
-    AvailabilityZone: link.zone,
-    Description: link.description,
-    InterfaceType: 'interface',
-    MacAddress: link.mac,
-    PrivateDnsName: dns,
-    PrivateIpAddress: link.privateIp,
-    PrivateIpAddresses: [{ Primary: true, PrivateDnsName: dns, PrivateIpAddress: link.privateIp }],
-    Ipv6Addresses: [],
-    Groups: showGroups(link.groupIds, { groups }),
-    RequesterManaged: false,
-    SourceDestCheck: true,
-    Status: 'in-use',
-    Attachment: {
-      AttachmentId: link.attachmentId,
-      AttachTime: link.createdAt,
-      DeleteOnTermination: link.deleteOnTermination,
-      DeviceIndex: 0,
-      InstanceId: link.instanceId,
-      InstanceOwnerId: link.accountId,
-      NetworkCardIndex: 0,
-      Status: 'attached',
-    },
-    TagSet: showTags(tags),
-  };
-}

@@ -6,11 +6,11 @@ import {
   describeInstanceTypes,
 } from './describe-instance-types.ts';
 import { describeInstances } from './describe-instances.ts';
+import { describeNetworkInterfaces } from './describe-network-interfaces.ts';
 import {
   describeDhcpOptions,
   describeInternetGateways,
   describeNetworkAcls,
-  describeNetworkInterfaces,
   describeRouteTables,
   describeSubnets,
   describeVpcAttribute,
