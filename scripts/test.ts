@@ -51,7 +51,7 @@ async function findTests(): Promise<string[]> {
 async function runTests(files: string[]): Promise<Counts> {
   const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
   if (files.length === 0) return counts;
-  const stream = run({ files, concurrency: heavy ? 1 : FILES_AT_A_TIME, timeout: TEST_TIMEOUT_MS });
+  const stream = run({ files, concurrency: heavy ? 1 : FILES_AT_A_TIME, timeout: TEST_TIMEOUT_MS, forceExit: true });
   stream.on('test:summary', ({ file, counts: all }) => {
     if (file !== undefined) return;
     counts.passed = all.passed;
