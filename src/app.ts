@@ -39,6 +39,7 @@ import { ebsService } from './services/ebs/index.ts';
 import type { Ec2Deps } from './services/ec2/common.ts';
 import { imageOperations } from './services/ec2/images-table.ts';
 import { ec2Service } from './services/ec2/index.ts';
+import type { InstanceDeps } from './services/ec2/instance-shapes.ts';
 import { instanceTaggables } from './services/ec2/instance-taggables.ts';
 import { instanceOperations } from './services/ec2/instances-table.ts';
 import { launchTemplateOperations } from './services/ec2/launch-templates-table.ts';
