@@ -101,8 +101,9 @@ export function dryRun(input: { readonly DryRun?: boolean | undefined }): void {
   }
 }
 
+/** Terraform sends empty text for members that are not set; EC2 takes it so. */
 function isGiven(value: unknown): boolean {
-  return value !== undefined && value !== null && !(Array.isArray(value) && value.length === 0);
+  return value !== undefined && value !== null && value !== '' && !(Array.isArray(value) && value.length === 0);
 }
 
 /** Refuses, by name, parameters that are given and that Ingot does not honour. */

@@ -39,6 +39,17 @@ const share = (call: Call, ImageId: string, Add: object[]) =>
   test.call(call, 'ModifyImageAttribute', { ImageId, LaunchPermission: { Add } });
 
 describe('RegisterImage', () => {
+  it('takes empty text for a member that is not given, as Terraform sends it, and refuses it with a value', async () => {
+    const request = registration(fresh('empty'), plain.id);
+    await refused(
+      test.call(build, 'RegisterImage', { ...request, ImageLocation: 's3/manifest' }),
+      'UnsupportedOperation',
+      'The parameter ImageLocation is not supported.',
+    );
+    const { ImageId } = await test.call<{ ImageId: string }>(build, 'RegisterImage', { ...request, ImageLocation: '' });
+    assert.equal((await describeOne(build, ImageId))?.ImageLocation, `${test.build}/${request.Name}`);
+  });
+
   it('BI-9, BI-10, L-19: shows the image with its defaults, encryption per device and no key', async () => {
     const { ImageId } = await test.call<{ ImageId: string }>(build, 'RegisterImage', {
       Name: fresh('defaults'),

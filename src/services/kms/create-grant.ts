@@ -53,6 +53,9 @@ export const createGrant =
     return { GrantId: made.grantId, GrantToken: made.grantToken };
   };
 
+type Context = Readonly<Record<string, string>> | undefined;
+const isNotEmpty = (context: Context): boolean => context !== undefined && Object.keys(context).length > 0;
+
 function checkShape(input: Input): void {
   const constraints = new Constraints()
     .length('granteePrincipal', input.GranteePrincipal, 1, 256)
@@ -72,10 +75,16 @@ function checkShape(input: Input): void {
   }
 }
 
-/** At most one encryption context constraint, of at most 8 pairs (15.5). */
+/**
+ * At most one encryption context constraint, of at most 8 pairs (15.5). Terraform sends the one it was not given as an
+ * empty map beside the other; it counts only where it stands alone.
+ */
 function readConstraints(given: Input['Constraints']): GrantConstraints {
   if (!given) return {};
-  const { EncryptionContextSubset: subset, EncryptionContextEquals: equals } = given;
+  const isAnyGiven = isNotEmpty(given.EncryptionContextSubset) || isNotEmpty(given.EncryptionContextEquals);
+  const counts = (context: Context): Context => (isAnyGiven && !isNotEmpty(context) ? undefined : context);
+  const subset = counts(given.EncryptionContextSubset);
+  const equals = counts(given.EncryptionContextEquals);
   if ('SourceArn' in given && given.SourceArn !== undefined) throw unsupported('The grant constraint SourceArn');
   if (subset && equals) throw invalid('More than one constraint supplied');
   const pairs = Object.entries(subset ?? equals ?? {});

@@ -125,6 +125,29 @@ test('15.2 to 15.5: what CreateGrant refuses', async () => {
   assert.deepEqual((await world.as(world.root, 'ListGrants', { KeyId })).Grants, [], 'nothing was made');
 });
 
+test('15.5: an empty constraint beside one that is given, as Terraform sends it, is none', async () => {
+  await using world = await openKms();
+  const { KeyId } = await newKey(world);
+  const ana = await world.makeUser('ana', []);
+  for (const [Name, Constraints, expected] of [
+    [
+      'subset',
+      { EncryptionContextSubset: { a: '1' }, EncryptionContextEquals: {} },
+      { EncryptionContextSubset: { a: '1' } },
+    ],
+    [
+      'equals',
+      { EncryptionContextSubset: {}, EncryptionContextEquals: { a: '1' } },
+      { EncryptionContextEquals: { a: '1' } },
+    ],
+  ] as [string, GrantConstraints, GrantConstraints][]) {
+    const grant = { KeyId, GranteePrincipal: ana.arn, Operations: ['Encrypt' as const], Name, Constraints };
+    const { GrantId } = await world.as(world.root, 'CreateGrant', grant);
+    const { Grants } = await world.as(world.root, 'ListGrants', { KeyId, GrantId });
+    assert.deepEqual(Grants?.[0]?.Constraints, expected);
+  }
+});
+
 test('15.9, 15.10: a grantee passes on no more than it has, under constraints at least as strict', async () => {
   const subset = (pairs: Record<string, string>) => ({ EncryptionContextSubset: pairs });
   const equals = (pairs: Record<string, string>) => ({ EncryptionContextEquals: pairs });
