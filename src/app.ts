@@ -114,7 +114,8 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
   });
   const { authorizer, principals } = identity;
 
-  const audit = createAudit({ db });
+  const authorizationMessages = createAuthorizationMessages(rootKey);
+  const audit = createAudit({ db, encodeAuthorizationFailure: authorizationMessages.encode });
   const jobs = createJobs({ db, clock, log });
   const tags = createTags(db);
   const idempotency = createIdempotency({ db, clock });
@@ -166,7 +167,6 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     log,
   });
 
-  const authorizationMessages = createAuthorizationMessages(rootKey);
   const ec2: Ec2Deps = { authorizer, db, tags };
   const forInstances: InstanceDeps = {
     ...ec2,

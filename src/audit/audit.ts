@@ -2,6 +2,7 @@
  * The audit trail: one durable record per API call, and one per KMS call that EBS makes, in CloudTrail's event shape
  * (kms 26). `record` resolves when the record is on disk; records of calls in flight share one commit.
  */
+import type { Denied } from '../authz/authorizer.ts';
 import type { Call, Caller } from '../authz/caller.ts';
 import type { AccountId } from '../ids.ts';
 
@@ -18,6 +19,8 @@ export interface AuditEntry {
   readonly additionalEventData?: unknown;
   readonly resources?: readonly { readonly arn: string; readonly accountId: AccountId; readonly type: string }[];
   readonly error?: { readonly code: string; readonly message: string };
+  /** The denial behind the error: its reasons are kept with the record, sealed for those who may decode them. */
+  readonly denied?: Denied;
   /** Also shown to these accounts, with a shared event id (kms 26.6). */
   readonly otherAccounts?: readonly AccountId[];
   readonly eventType?: 'AwsApiCall' | 'AwsServiceEvent';

@@ -5,6 +5,7 @@
  * is answered only after its record is on disk.
  */
 import { CompiledQuery, type Expression, type ExpressionBuilder, type SqlBool } from 'kysely';
+import type { Denied } from '../authz/authorizer.ts';
 import type { Db, Migration, Tx } from '../db/db.ts';
 import { type AccountId, newUuid, type Region } from '../ids.ts';
 import type { Audit, AuditEntry } from './audit.ts';
@@ -121,8 +122,16 @@ export interface AuditTrail extends Audit {
   lookUp(query: TrailQuery): Promise<TrailEvent[]>;
 }
 
-export function createAudit(deps: { readonly db: Db }): AuditTrail {
-  return new Trail(deps.db);
+export interface AuditDeps {
+  readonly db: Db;
+  /** Seals the reasons of a denial for sts DecodeAuthorizationMessage; without it, records have none. */
+  readonly encodeAuthorizationFailure?: EncodeDenial;
+}
+
+type EncodeDenial = (denied: Denied) => string;
+
+export function createAudit(deps: AuditDeps): AuditTrail {
+  return new Trail(deps.db, deps.encodeAuthorizationFailure);
 }
 
 interface Pending {
@@ -136,15 +145,30 @@ class Trail implements AuditTrail {
   #gathering: Pending[] = [];
   #committing = false;
 
-  constructor(db: Db) {
+  readonly #encodeDenial: EncodeDenial | undefined;
+
+  constructor(db: Db, encodeDenial: EncodeDenial | undefined) {
     this.#db = db;
+    this.#encodeDenial = encodeDenial;
   }
 
-  record(entry: AuditEntry): Promise<void> {
+  record(given: AuditEntry): Promise<void> {
+    const entry = this.#withReasons(given);
     return new Promise((resolve, reject) => {
       this.#gathering.push({ entry, resolve, reject });
       if (!this.#committing) void this.#commitAll();
     });
+  }
+
+  /** A member of its own beside what the operation says of itself. */
+  #withReasons(entry: AuditEntry): AuditEntry {
+    if (!entry.denied || !this.#encodeDenial) return entry;
+    const { additionalEventData: data } = entry;
+    const facts = typeof data === 'object' && data !== null ? data : {};
+    return {
+      ...entry,
+      additionalEventData: { ...facts, encodedAuthorizationMessage: this.#encodeDenial(entry.denied) },
+    };
   }
 
   async #commitAll(): Promise<void> {

@@ -5,6 +5,7 @@
 import { Refusal } from '../errors.ts';
 import type { AccountId, Arn } from '../ids.ts';
 import type { Call } from './caller.ts';
+import type { Explanation } from './explain.ts';
 import type { Permit } from './permit.ts';
 
 /** Values of condition keys for one decision. Names are matched ignoring case; `undefined` means absent. */
@@ -71,6 +72,8 @@ export interface Decision {
     readonly sid?: string;
     readonly effect: 'Allow' | 'Deny';
   }[];
+  /** What was judged and what would have allowed it; with denials that {@link Authorizer.authorize} throws. */
+  readonly explanation?: Explanation;
 }
 
 export class Denied extends Refusal<'denied'> {
@@ -91,6 +94,12 @@ export class Denied extends Refusal<'denied'> {
   get text(): string {
     return `User: ${this.call.caller.arn} is not authorized to perform: ${this.action} on resource: ${this.resource} ${this.decision.because}`;
   }
+}
+
+/** The denial that an error comes from, however it was translated since. */
+export function denialBehind(error: unknown): Denied | undefined {
+  for (let at = error; at instanceof Error; at = at.cause) if (at instanceof Denied) return at;
+  return undefined;
 }
 
 export interface Authorizer {

@@ -1,5 +1,5 @@
 /** One document against one request: which of its statements match. */
-import { type ContextLookup, variablesOf } from './conditions.ts';
+import { type ConditionTest, type ContextLookup, variablesOf } from './conditions.ts';
 import type { VariableLookup } from './glob.ts';
 import type { Policy, Statement } from './policy.ts';
 import type { PrincipalMatch, PrincipalView } from './principals.ts';
@@ -50,6 +50,19 @@ export function matchPolicy(named: NamedPolicy, request: AccessRequest): Matched
     });
   }
   return matched;
+}
+
+/**
+ * What keeps a statement that names the principal and the action from applying: its resource, or the first condition
+ * that does not hold. `undefined` where it applies, or is about somebody or something else.
+ */
+export function missedCondition(statement: Statement, request: AccessRequest): 'resource' | ConditionTest | undefined {
+  if (matchPrincipal(statement, request.principal) === 'none' || !matchesAction(statement, request.action)) {
+    return undefined;
+  }
+  const variables = variablesOf(request.context);
+  if (!matchesResource(statement, request.resource, variables)) return 'resource';
+  return statement.conditions.find((condition) => !condition.matches(request.context, variables));
 }
 
 function matchPrincipal(statement: Statement, principal: PrincipalView): PrincipalMatch {

@@ -125,7 +125,8 @@ const STATEMENT_ELEMENTS = new Set([
   'Condition',
 ]);
 
-function readPolicy(text: string): Policy {
+/** {@link compilePolicy} past the cache, for documents that are judged once. */
+export function readPolicy(text: string): Policy {
   const document = parseObject(text);
   for (const name of Object.keys(document)) if (!POLICY_ELEMENTS.has(name)) throw syntax();
   const version = document.Version ?? '2008-10-17';

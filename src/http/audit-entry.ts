@@ -3,6 +3,7 @@
  * (kms 26.2), and with what the operation added by `noteForAudit`.
  */
 import type { AuditEntry } from '../audit/audit.ts';
+import { denialBehind } from '../authz/authorizer.ts';
 import type { Call } from '../authz/caller.ts';
 import type { ApiError } from '../errors.ts';
 import { lowerCamel } from '../wire/json.ts';
@@ -82,6 +83,8 @@ export function auditEntry(call: Call, outcome: Outcome): AuditEntry {
     facts.requestParameters === undefined ? elements(operation?.input, input) : facts.requestParameters;
   if (error) {
     entry.error = { code: error.code, message: error.message };
+    const denied = denialBehind(error);
+    if (denied) entry.denied = denied;
   } else {
     const derived = readOnly ? undefined : elements(operation?.output, output);
     entry.responseElements = facts.responseElements === undefined ? derived : facts.responseElements;

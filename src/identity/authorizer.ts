@@ -3,13 +3,14 @@
  * evaluator. What is gathered is cached per principal and per account until identity changes, so that an ordinary
  * decision queries nothing.
  */
-import { type Authorizer, type ConditionValues, type Decision, Denied, type ResourceRef } from '../authz/authorizer.ts';
+import { type Authorizer, type ConditionValues, Denied, type ResourceRef } from '../authz/authorizer.ts';
 import type { Call, Caller } from '../authz/caller.ts';
-import { decide } from '../authz/decide.ts';
+import { type DecisionRequest, decide } from '../authz/decide.ts';
 import type { NamedPolicy } from '../authz/evaluate.ts';
+import { explain } from '../authz/explain.ts';
 import { issuePermit } from '../authz/permit.ts';
 import { compilePolicy } from '../authz/policy.ts';
-import { contextOf } from './context.ts';
+import { conditionKeysOf, contextOf } from './context.ts';
 import type { ControlPolicyType } from './control-policies.ts';
 import type { Organizations } from './organization.ts';
 import type { Policies } from './policies.ts';
@@ -29,6 +30,8 @@ export interface AccountStanding {
   readonly organizationId?: string;
   /** `o-…/r-…/ou-…/` */
   readonly organizationPath?: string;
+  /** Organization root, units and the account itself: what each level of the control policies is attached to. */
+  readonly levels?: readonly string[];
   /** Absent where service control policies do not apply: the management account (1.3). */
   readonly serviceControl?: readonly (readonly NamedPolicy[])[];
   readonly resourceControl?: readonly (readonly NamedPolicy[])[];
@@ -95,6 +98,7 @@ export function createAuthorizer(store: Store, organizations: Organizations, pol
       organizationPath: `${[organization.id, ...path].join('/')}/`,
       ...(member
         ? {
+            levels,
             serviceControl: await controlPolicies(levels, 'SERVICE_CONTROL_POLICY'),
             resourceControl: await controlPolicies(levels, 'RESOURCE_CONTROL_POLICY'),
           }
@@ -109,12 +113,13 @@ export function createAuthorizer(store: Store, organizations: Organizations, pol
 
   const standingOf = (accountId: string) => standings.get(accountId, () => loadStanding(accountId));
 
-  async function judge(
+  /** Everything a decision looks at, and what the service control levels are attached to. */
+  async function gather(
     call: Call,
     action: string,
     resource: ResourceRef,
-    context: ConditionValues = {},
-  ): Promise<Decision> {
+    context: ConditionValues,
+  ): Promise<{ readonly request: DecisionRequest; readonly levels?: readonly string[] }> {
     const { caller } = call;
     const resourceAccount = resource.accountId ?? caller.accountId;
     const own = await policiesOf(caller);
@@ -122,7 +127,7 @@ export function createAuthorizer(store: Store, organizations: Organizations, pol
     const ownerStanding = resourceAccount === caller.accountId ? callerStanding : await standingOf(resourceAccount);
     const exempt = own.linkedService || caller.type === 'Service';
     const controlled = !resource.awsManaged && /^(?:kms|sts):/i.test(action);
-    return decide({
+    const request: DecisionRequest = {
       principal: caller,
       action,
       resource: resource.arn,
@@ -144,15 +149,23 @@ export function createAuthorizer(store: Store, organizations: Organizations, pol
       ...(resource.grants ? { grants: resource.grants } : {}),
       ...(resource.encryptionContext ? { encryptionContext: resource.encryptionContext } : {}),
       ...(resource.proposedGrant ? { proposedGrant: resource.proposedGrant } : {}),
-    });
+    };
+    return { request, ...(callerStanding.levels ? { levels: callerStanding.levels } : {}) };
   }
 
   return {
-    decide: judge,
-    async authorize(call, action, resource, context) {
-      const decision = await judge(call, action, resource, context);
-      if (!decision.allowed) throw new Denied(call, action, resource.arn, decision);
-      return issuePermit(call, action, resource.arn);
+    async decide(call, action, resource, context = {}) {
+      return decide((await gather(call, action, resource, context)).request);
+    },
+    async authorize(call, action, resource, context = {}) {
+      const { request, levels } = await gather(call, action, resource, context);
+      const decision = decide(request);
+      if (decision.allowed) return issuePermit(call, action, resource.arn);
+      const explanation = explain(request, {
+        keys: conditionKeysOf(call, resource, context),
+        ...(levels ? { serviceControlTargets: levels } : {}),
+      });
+      throw new Denied(call, action, resource.arn, { ...decision, explanation });
     },
   };
 }

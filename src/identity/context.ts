@@ -117,6 +117,43 @@ export function contextOf(
   }
 }
 
+/** Names of the condition keys a call can have, in their usual spelling, most telling first. */
+export function* conditionKeysOf(call: Call, resource: ResourceRef, given: ConditionValues): Generator<string> {
+  yield* Object.keys(given);
+  yield* SHOWN_KEYS;
+  for (const name of Object.keys(resource.encryptionContext ?? {})) yield `kms:EncryptionContext:${name}`;
+  for (const name of Object.keys(resource.tags ?? {})) yield `aws:ResourceTag/${name}`;
+  for (const name of Object.keys(call.caller.tags)) yield `aws:PrincipalTag/${name}`;
+}
+
+const SHOWN_KEYS = [
+  'kms:ViaService',
+  'kms:CallerAccount',
+  'kms:GrantIsForAWSResource',
+  'ec2:Region',
+  'aws:PrincipalArn',
+  'aws:PrincipalAccount',
+  'aws:PrincipalType',
+  'aws:PrincipalOrgID',
+  'aws:PrincipalOrgPaths',
+  'aws:PrincipalIsAWSService',
+  'aws:userid',
+  'aws:username',
+  'aws:RequestedRegion',
+  'aws:SourceIp',
+  'aws:SecureTransport',
+  'aws:CurrentTime',
+  'aws:EpochTime',
+  'aws:UserAgent',
+  'aws:ViaAWSService',
+  'aws:TokenIssueTime',
+  'aws:MultiFactorAuthPresent',
+  'aws:SourceIdentity',
+  'aws:ResourceAccount',
+  'aws:ResourceOrgID',
+  'aws:ResourceOrgPaths',
+] as const;
+
 function lowerCased(values: ConditionValues): Map<string, ConditionValue> {
   const map = new Map<string, ConditionValue>();
   for (const [key, value] of Object.entries(values)) if (value !== undefined) map.set(key.toLowerCase(), value);

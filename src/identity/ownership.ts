@@ -104,8 +104,15 @@ export async function ownerById(tables: Tables, id: string): Promise<{ type: Own
   return rows[0] && { type: 'role', entity: roleOf(rows[0]) };
 }
 
-export async function boundaryUses(tables: Tables, arn: string): Promise<number> {
-  const users = await tables.selectFrom('identity_user').select('id').where('boundary_arn', '=', arn).execute();
-  const roles = await tables.selectFrom('identity_role').select('id').where('boundary_arn', '=', arn).execute();
-  return users.length + roles.length;
+/** The users and roles, of any account, whose permissions boundary the policy is. */
+export async function boundedBy(
+  tables: Tables,
+  arn: string,
+): Promise<{ readonly type: OwnerType; readonly entity: Entity }[]> {
+  const users = await tables.selectFrom('identity_user').selectAll().where('boundary_arn', '=', arn).execute();
+  const roles = await tables.selectFrom('identity_role').selectAll().where('boundary_arn', '=', arn).execute();
+  return [
+    ...users.map((row) => ({ type: 'user' as const, entity: userOf(row) })),
+    ...roles.map((row) => ({ type: 'role' as const, entity: roleOf(row) })),
+  ];
 }

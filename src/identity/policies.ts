@@ -4,7 +4,7 @@ import { checkPolicy } from '../authz/policy.ts';
 import type { AccountId, Arn } from '../ids.ts';
 import { type Entity, nameKey, parseEntityArn, type Role, type Tagging } from './entities.ts';
 import { MANAGED_POLICIES } from './managed-policies.ts';
-import { attach, boundaryUses, detach, findOwner, type OwnerType, ownerById, requireTarget } from './ownership.ts';
+import { attach, boundedBy, detach, findOwner, type OwnerType, ownerById, requireTarget } from './ownership.ts';
 import { refuse } from './refusals.ts';
 import type { Store, Tables } from './store.ts';
 import type { IdentityTables } from './tables.ts';
@@ -153,6 +153,11 @@ export function createPolicies(store: Store) {
         if (found?.entity.accountId === account) owners.push(found);
       }
       return owners;
+    },
+
+    /** Users and roles whose permissions boundary the policy is. */
+    async boundedBy(account: AccountId, policy: string): Promise<{ type: OwnerType; entity: Entity }[]> {
+      return (await boundedBy(store.read(), policy)).filter(({ entity }) => entity.accountId === account);
     },
 
     async get(arn: string): Promise<IdentityPolicy | undefined> {

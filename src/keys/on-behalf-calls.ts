@@ -1,6 +1,6 @@
 /** {@link KeysOnBehalf}: authorize the original caller, act by the methods of the KMS API, leave one audit record. */
 import type { Audit } from '../audit/audit.ts';
-import { Denied } from '../authz/authorizer.ts';
+import { Denied, denialBehind } from '../authz/authorizer.ts';
 import type { Call } from '../authz/caller.ts';
 import { systemPermit } from '../authz/permit.ts';
 import type { Fields } from '../crypto/fields.ts';
@@ -61,7 +61,7 @@ export function createKeysOnBehalf(
     work: (trail: Trail) => Promise<Result>,
   ): Promise<Result> {
     const trail: Trail = { keys: [] };
-    const record = (error?: { code: string; message: string }) =>
+    const record = (error?: { code: string; message: string }, denied?: Denied) =>
       audit.record({
         call,
         eventSource: 'kms.amazonaws.com',
@@ -71,6 +71,7 @@ export function createKeysOnBehalf(
         resources: trail.keys.map((key) => ({ arn: key.arn, accountId: key.accountId, type: 'AWS::KMS::Key' })),
         ...(trail.responseElements === undefined ? {} : { responseElements: trail.responseElements }),
         ...(trail.additionalEventData === undefined ? {} : { additionalEventData: trail.additionalEventData }),
+        ...(denied ? { denied } : {}),
         ...(error ? { error } : { otherAccounts: othersThan(call, trail.keys) }),
       });
     let result: Result;
@@ -80,7 +81,7 @@ export function createKeysOnBehalf(
       const words = kmsErrorOf(error);
       // CloudTrail names a denial AccessDenied, without the suffix that the API has.
       const code = error instanceof Denied ? 'AccessDenied' : (words?.code ?? 'KMSInternalException');
-      await record({ code, message: words?.message ?? 'An internal error occurred.' });
+      await record({ code, message: words?.message ?? 'An internal error occurred.' }, denialBehind(error));
       throw error;
     }
     await record();

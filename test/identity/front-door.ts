@@ -31,16 +31,13 @@ export async function openIdentity() {
   const identity = createIdentity({ db: database.db, rootKey, clock });
   const { credentials, managementAccount } = await identity.bootstrap();
   const deps = { identity, authorizer: identity.authorizer };
-  const services = [
-    iamService(deps),
-    stsService(deps, createAuthorizationMessages(rootKey)),
-    organizationsService(deps),
-  ];
+  const messages = createAuthorizationMessages(rootKey);
+  const services = [iamService(deps), stsService(deps, messages), organizationsService(deps)];
   const wire = new Wire(REGISTRY);
   const log = createLog('silent');
   const regions = ['us-east-1', 'eu-central-1'] as Region[];
   const authenticator = createAuthenticator({ credentials: identity.credentials, regions, clock });
-  const audit = createAudit({ db: database.db });
+  const audit = createAudit({ db: database.db, encodeAuthorizationFailure: messages.encode });
   const pipeline = createPipeline({ wire, services, authenticator, audit, log, clock });
   const door = createFrontDoor({ wire, pipeline, log });
   const { host, port } = await door.listen('127.0.0.1', 0);

@@ -5,6 +5,7 @@ import { systemPermit } from '../../authz/permit.ts';
 import { rootKeyFrom } from '../../crypto/root-key.ts';
 import { openTestDb } from '../../db/test-db.ts';
 import { ApiError } from '../../errors.ts';
+import { createAuthorizationMessages } from '../../identity/authorization-messages.ts';
 import { createIdentity, identityMigrations } from '../../identity/identity.ts';
 import { type AccountId, type Arn, newUuid, type Region, rootArn } from '../../ids.ts';
 import { createJobs, jobsMigrations } from '../../jobs/runner.ts';
@@ -45,7 +46,8 @@ export async function openKms() {
   });
   const other = made.accountId;
   if (!other) throw new Error('the second account was not made');
-  const audit = createAudit({ db: database.db });
+  const messages = createAuthorizationMessages(rootKey);
+  const audit = createAudit({ db: database.db, encodeAuthorizationFailure: messages.encode });
   const jobs = createJobs({ db: database.db, clock, log: createLog('silent') });
   const { authorizer, principals } = identity;
   const { keys, onBehalf } = await createKeys({ db: database.db, rootKey, authorizer, audit, principals, jobs, clock });
@@ -69,6 +71,7 @@ export async function openKms() {
     onBehalf,
     jobs,
     audit,
+    messages,
     rootKey,
     authorizer,
     principals,

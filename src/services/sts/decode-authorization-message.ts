@@ -10,7 +10,7 @@ export const decodeAuthorizationMessage =
   async (call, input) => {
     await sts.authorizer.authorize(call, 'sts:DecodeAuthorizationMessage', { arn: '*' });
     try {
-      return { DecodedMessage: messages.decode(input.EncodedMessage ?? '') };
+      return { DecodedMessage: messages.decode(input.EncodedMessage ?? '', call.caller.accountId) };
     } catch (cause) {
       if (!(cause instanceof IntegrityError)) throw cause;
       throw new ApiError('InvalidAuthorizationMessageException', 'The encoded message is invalid.', { cause });
