@@ -1,7 +1,7 @@
 /**
- * The metadata database: Kysely over SQLite (WAL, synchronous=FULL), one file in the data directory.
+ * The metadata database: Kysely over SQLite (WAL), one file in the data directory.
  *
- * Reading and writing are different: {@link Db.read} sees committed rows only, and whatever changes rows holds a
+ * Reading and writing are different: {@link Db.read} sees durable rows only, and whatever changes rows holds a
  * {@link Tx}. Transactions run one after another; one that resolves is on disk. Each domain module owns its tables,
  * hands its {@link Migration}s to `app.ts`, and no other folder names those tables.
  */
@@ -15,7 +15,7 @@ export interface Tx {
 }
 
 export interface Db {
-  /** Query builder over committed state, typed by the module that owns the tables. */
+  /** Query builder over what is committed and durable, typed by the module that owns the tables. */
   read<Tables>(): Kysely<Tables>;
   /** Runs `work` in one transaction: committed and durable when the promise resolves, rolled back if it rejects. */
   write<Result>(work: (tx: Tx) => Promise<Result>): Promise<Result>;

@@ -1,74 +1,103 @@
 /**
- * {@link Db} on SQLite: one connection that writes, one that reads.
+ * {@link Db} on SQLite: one connection that writes, two that take turns in reading.
  *
- * Transactions queue for the writer and run one after another; a commit returns after fdatasync (WAL, synchronous=FULL).
- * The reader is opened read-only and holds no transaction between statements, so each query sees everything committed
- * before it and nothing of a transaction in progress. SQLite runs on the event loop: a statement should take
- * microseconds, and a transaction must not wait for the network or for bulk work.
+ * Transactions queue for the writer and run one after another. A commit goes to SQLite's log (WAL, synchronous=NORMAL)
+ * and is acknowledged when fdatasync of that log, in the thread pool, has returned: the event loop never waits for a
+ * disk, and commits that come meanwhile share the next fdatasync. Readers see exactly what is durable. SQLite itself
+ * runs on the event loop: a statement should take microseconds, and a transaction must not wait for the network or for
+ * bulk work.
+ *
+ * The log is folded into the database file by checkpoints of our own, in the queue of transactions: readers always
+ * hold a snapshot, and only when all of them hold the last one can the log start anew.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import {
-  type CompiledQuery,
-  type DatabaseConnection,
-  type Dialect,
-  type Driver,
-  Kysely,
-  type QueryResult,
-  SqliteAdapter,
-  SqliteIntrospector,
-  SqliteQueryCompiler,
-} from 'kysely';
+import { closeSync, fdatasync, fsyncSync, openSync, realpathSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { DatabaseConnection, Kysely } from 'kysely';
+import { kyselyOver, SqliteConnection } from './connection.ts';
 import type { Db, Migration, Tx } from './db.ts';
+import { DurableReader } from './durable-reader.ts';
 import { applyMigrations } from './migrate.ts';
+import { WalFlusher } from './wal-flusher.ts';
 
-const STATEMENTS_CACHED_MAX = 512;
-const BUSY_TIMEOUT_MS = 5_000;
+/** What the log may hold, about, before it is folded into the database file. */
+const LOG_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface SqliteOptions {
   /** False skips fdatasync, for tests whose subject is not durability. */
   readonly durable?: boolean;
+  /** In place of fdatasync, for tests whose subject it is. */
+  readonly flush?: (log: number) => Promise<void>;
   /** Receives what an `afterCommit` effect threw; without it the process ends with that error. */
   readonly onEffectError?: (error: unknown) => void;
 }
 
 /** Opens or creates the database `file` and brings its schema up to date. Refuses a file of a newer Ingot. */
 export async function openDb(file: string, migrations: readonly Migration[], options: SqliteOptions = {}): Promise<Db> {
-  const writer = new SqliteConnection(new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS }));
+  const writer = new SqliteConnection(file);
   try {
     writer.exec('pragma journal_mode = wal');
-    writer.exec(`pragma synchronous = ${options.durable === false ? 'off' : 'full'}`);
-    const db = new SqliteDb(writer, options);
-    await db.write((tx) => applyMigrations(tx.as(), migrations, compileOnly));
-    db.openReader(file);
-    return db;
+    writer.exec(`pragma synchronous = ${options.durable === false ? 'off' : 'normal'}`);
+    writer.exec('pragma wal_autocheckpoint = 0');
+    await migrate(writer, migrations);
+    // Folds in what an earlier process left in the log: the readers begin with a database that is durable.
+    writer.exec('pragma wal_checkpoint(truncate)');
+    return new SqliteDb(writer, realpathSync(file), options);
   } catch (error) {
     writer.close();
     throw error;
   }
 }
 
+async function migrate(writer: SqliteConnection, migrations: readonly Migration[]): Promise<void> {
+  const tx = new OpenTx(writer);
+  writer.begin('immediate');
+  try {
+    await applyMigrations(tx.as(), migrations, compileOnly);
+    writer.commit();
+  } catch (error) {
+    writer.rollback();
+    throw error;
+  }
+}
+
+interface Committed<Result> {
+  readonly result: Result;
+  readonly effects: readonly (() => void)[];
+  readonly durable: Promise<void>;
+}
+
 class SqliteDb implements Db {
   readonly #writer: SqliteConnection;
   readonly #options: SqliteOptions;
   readonly #inside = new AsyncLocalStorage<OpenTx>();
-  #reader: SqliteConnection | undefined;
-  #read: Kysely<unknown> | undefined;
+  readonly #reader: DurableReader;
+  readonly #read: Kysely<unknown>;
+  readonly #log: number;
+  readonly #flusher: WalFlusher;
+  /** The last transaction in the queue: settled when it has committed, though perhaps not durably. */
   #last: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  constructor(writer: SqliteConnection, options: SqliteOptions) {
+  /** Everything in `file` must be durable, and its log must exist. */
+  constructor(writer: SqliteConnection, file: string, options: SqliteOptions) {
     this.#writer = writer;
     this.#options = options;
-  }
-
-  openReader(file: string): void {
-    this.#reader = new SqliteConnection(new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS, readOnly: true }));
+    this.#reader = new DurableReader(file);
     this.#read = kyselyOver(this.#reader);
+    // INVARIANT: nothing else in the process opens the database file or its index: closing any descriptor of a file
+    // gives up all locks that the process holds on it, SQLite's included. SQLite does not lock the log itself.
+    this.#log = openSync(`${file}-wal`, 'r+');
+    if (options.durable !== false) syncFolder(dirname(file));
+    this.#flusher = new WalFlusher({
+      before: () => this.#reader.prepare(),
+      flush: () => this.#flush(),
+      after: () => this.#reader.advance(),
+    });
   }
 
   read<Tables>(): Kysely<Tables> {
-    if (this.#closed || !this.#read) throw new Error('the database is closed');
+    if (this.#closed) throw new Error('the database is closed');
     return this.#read as Kysely<Tables>;
   }
 
@@ -77,26 +106,48 @@ class SqliteDb implements Db {
     if (this.#inside.getStore()?.open) {
       return Promise.reject(new Error('write() inside write() would wait for itself: pass the Tx on'));
     }
-    const turn = this.#last.then(() => this.#transact(work));
-    this.#last = turn.then(ignore, ignore);
-    return turn;
+    const committed = this.#last.then(() => this.#transact(work));
+    this.#last = committed.then(ignore, ignore);
+    return this.#whenDurable(committed);
   }
 
-  async #transact<Result>(work: (tx: Tx) => Promise<Result>): Promise<Result> {
+  async #transact<Result>(work: (tx: Tx) => Promise<Result>): Promise<Committed<Result>> {
+    if (this.#flusher.failure) throw this.#flusher.failure;
+    if (this.#writer.bytesWritten > LOG_BYTES_MAX) await this.#checkpoint();
     const tx = new OpenTx(this.#writer);
-    this.#writer.exec('begin immediate');
-    let result: Result;
+    this.#writer.begin('immediate');
     try {
-      result = await this.#inside.run(tx, work, tx);
+      const result = await this.#inside.run(tx, work, tx);
       tx.open = false;
-      this.#writer.exec('commit');
+      this.#writer.commit();
+      return { result, effects: tx.effects, durable: this.#flusher.flushed() };
     } catch (error) {
       tx.open = false;
       this.#writer.rollback();
       throw error;
     }
-    for (const effect of tx.effects) this.#runEffect(effect);
+  }
+
+  async #whenDurable<Result>(committing: Promise<Committed<Result>>): Promise<Result> {
+    const { result, effects, durable } = await committing;
+    await durable;
+    for (const effect of effects) this.#runEffect(effect);
     return result;
+  }
+
+  /** Runs between two transactions. The readers hold the end of the log, so that all of it can be folded in. */
+  async #checkpoint(): Promise<void> {
+    await this.#flusher.flushed();
+    this.#writer.exec('pragma wal_checkpoint(passive)');
+    this.#writer.forgetBytesWritten();
+    this.#reader.renew();
+  }
+
+  #flush(): Promise<void> {
+    const { flush, durable } = this.#options;
+    if (flush) return flush(this.#log);
+    if (durable === false) return Promise.resolve();
+    return new Promise((resolve, reject) => fdatasync(this.#log, (error) => (error ? reject(error) : resolve())));
   }
 
   #runEffect(effect: () => void): void {
@@ -116,8 +167,10 @@ class SqliteDb implements Db {
     if (this.#closed) return;
     this.#closed = true;
     await this.#last;
-    this.#reader?.close();
+    await this.#flusher.flushed().catch(ignore);
+    this.#reader.close();
     this.#writer.close();
+    closeSync(this.#log);
   }
 }
 
@@ -141,101 +194,14 @@ class OpenTx implements Tx {
   }
 }
 
-/** A database handle with its prepared statements. */
-class SqliteConnection implements DatabaseConnection {
-  readonly #database: DatabaseSync;
-  readonly #statements = new Map<string, Prepared>();
-
-  constructor(database: DatabaseSync) {
-    this.#database = database;
-    database.exec('pragma foreign_keys = on');
+/** Makes the name of the log durable. */
+function syncFolder(folder: string): void {
+  const descriptor = openSync(folder, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
   }
-  exec(sql: string): void {
-    this.#database.exec(sql);
-  }
-  rollback(): void {
-    // Some errors (a full disk) have already rolled back.
-    if (this.#database.isTransaction) this.#database.exec('rollback');
-  }
-  close(): void {
-    this.#statements.clear();
-    this.#database.close();
-  }
-
-  executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
-    try {
-      return Promise.resolve(this.#run<Row>(query));
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  #run<Row>(query: CompiledQuery): QueryResult<Row> {
-    const { statement, givesRows } = this.#prepare(query.sql);
-    const parameters = query.parameters as readonly SQLInputValue[];
-    if (givesRows) {
-      // Rows come without a prototype; everything else in the program has one.
-      return { rows: statement.all(...parameters).map((row) => ({ ...row })) as Row[] };
-    }
-    const { changes, lastInsertRowid } = statement.run(...parameters);
-    return { numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid), rows: [] };
-  }
-
-  #prepare(sql: string): Prepared {
-    let prepared = this.#statements.get(sql);
-    if (prepared) {
-      this.#statements.delete(sql);
-    } else {
-      const statement = this.#database.prepare(sql);
-      prepared = { statement, givesRows: statement.columns().length > 0 };
-      if (this.#statements.size >= STATEMENTS_CACHED_MAX) {
-        this.#statements.delete(this.#statements.keys().next().value!);
-      }
-    }
-    this.#statements.set(sql, prepared);
-    return prepared;
-  }
-
-  async *streamQuery<Row>(query: CompiledQuery): AsyncIterableIterator<QueryResult<Row>> {
-    const statement = this.#database.prepare(query.sql);
-    for (const row of statement.iterate(...(query.parameters as readonly SQLInputValue[]))) {
-      yield { rows: [{ ...row } as Row] };
-    }
-  }
-}
-
-interface Prepared {
-  readonly statement: StatementSync;
-  readonly givesRows: boolean;
-}
-
-function kyselyOver(connection: DatabaseConnection, check: () => void = ignore): Kysely<unknown> {
-  const driver: Driver = {
-    init: async () => {},
-    acquireConnection: async () => {
-      check();
-      return connection;
-    },
-    beginTransaction: refuseTransaction,
-    commitTransaction: refuseTransaction,
-    rollbackTransaction: refuseTransaction,
-    releaseConnection: async () => {},
-    destroy: async () => {},
-  };
-  return new Kysely({ dialect: dialectOf(driver) });
-}
-
-async function refuseTransaction(): Promise<void> {
-  throw new Error('transactions are begun by Db.write');
-}
-
-function dialectOf(driver: Driver): Dialect {
-  return {
-    createAdapter: () => new SqliteAdapter(),
-    createDriver: () => driver,
-    createIntrospector: (kysely) => new SqliteIntrospector(kysely),
-    createQueryCompiler: () => new SqliteQueryCompiler(),
-  };
 }
 
 /** The SQL that a migration would run, without running it. */
