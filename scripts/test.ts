@@ -30,7 +30,7 @@ const narrowing = process.argv.slice(2).filter((argument) => !argument.startsWit
 const checks =
   heavy || narrowing.length > 0
     ? []
-    : [runCheck('tsc', ['--noEmit']), runCheck('biome', ['ci', '--reporter=summary', '.'])];
+    : [runCheck('tsc', ['--noEmit']), runCheck('biome', ['ci', '--colors=off', '.'])];
 const checked = await Promise.all(checks);
 await ensureQemu();
 const counts = await runTests(await findTests());

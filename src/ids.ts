@@ -69,7 +69,14 @@ export function formatArn(parts: Omit<ArnParts, 'partition'> & { partition?: str
 export function parseArn(value: string): ArnParts | undefined {
   const match = /^arn:([^:]*):([^:]*):([^:]*):([^:]*):(.+)$/s.exec(value);
   if (!match) return undefined;
-  const [, partition, service, region, account, resource] = match as unknown as [string, string, string, string, string, string];
+  const [, partition, service, region, account, resource] = match as unknown as [
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+  ];
   return { partition, service, region, account, resource };
 }
 

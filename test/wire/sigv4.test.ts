@@ -409,7 +409,9 @@ test('no Authorization header, however broken, is more than a refusal (10.11)', 
     const rawHeaders = request.rawHeaders.with(index, header);
     const result = await authenticatorAt(NOW).authenticate({ ...request, rawHeaders }, KMS);
     assert.equal(result.ok || result.error.fault === 'client', true);
-    if (result.ok) assert.equal(header.replaceAll(/\s+/g, ' ').trim(), good.replaceAll(/\s+/g, ' ').trim());
+    // Space between the parts means nothing, and commas may lack it (10.1): everything else must be as it was signed.
+    const meaning = (text: string) => text.trim().replaceAll(/\s+/g, ' ').replaceAll(/ ?, ?/g, ',');
+    if (result.ok) assert.equal(meaning(header), meaning(good));
   });
   await fc.assert(property, { numRuns: 300 });
 });
