@@ -226,7 +226,7 @@ export function createPolicies(store: Store) {
           .select('owner_id')
           .where('policy_arn', '=', arn)
           .execute();
-        const bounded = await boundaryUses(tables, arn);
+        const bounded = (await boundedBy(tables, arn)).length;
         if (attached.length + bounded > 0) {
           throw refuse('delete-conflict', { detail: 'Cannot delete a policy attached to entities.', whole: true });
         }

@@ -189,7 +189,7 @@ function changesOf(ctx: Context): Pick<Instances, 'launch' | 'start' | 'stop' | 
       );
     },
 
-    async terminate(tx, permit) {
+    async terminate(tx, permit, { force } = { force: false }) {
       const same = await already(tx, permit, ['shutting-down', 'terminated']);
       if (same) return same;
       const record = await findInstance(writing(tx), idOf(permit));
@@ -207,7 +207,7 @@ function changesOf(ctx: Context): Pick<Instances, 'launch' | 'start' | 'stop' | 
           stateTransitionReason: userInitiated(ctx.clock()),
         }),
         // A guest is asked to power off only where something of it remains.
-        ({ id }) => ctx.jobs.enqueue(tx, TERMINATE, { id, force: !survives }),
+        ({ id }) => ctx.jobs.enqueue(tx, TERMINATE, { id, force: force || !survives }),
       );
     },
 

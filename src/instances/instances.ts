@@ -140,7 +140,11 @@ export interface Instances extends InstancesForImages {
   start(tx: Tx, permit: Permit<'ec2:StartInstances'>, call: Call): Promise<StateChange>;
   stop(tx: Tx, permit: Permit<'ec2:StopInstances'>, options: { readonly force: boolean }): Promise<StateChange>;
   reboot(tx: Tx, permit: Permit<'ec2:RebootInstances'>): Promise<void>;
-  terminate(tx: Tx, permit: Permit<'ec2:TerminateInstances'>): Promise<StateChange>;
+  terminate(
+    tx: Tx,
+    permit: Permit<'ec2:TerminateInstances'>,
+    options?: { readonly force: boolean },
+  ): Promise<StateChange>;
   modify(
     tx: Tx,
     permit: Permit<'ec2:ModifyInstanceAttribute'>,

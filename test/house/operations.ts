@@ -14,7 +14,7 @@ import { createApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
 import { createLog } from '../../src/log.ts';
 import { REGISTRY } from '../../src/wire/registry.ts';
-import type { Member, Shape, Use } from '../../src/wire/shapes.ts';
+import type { Member, Shape, StructShape, Use } from '../../src/wire/shapes.ts';
 import { Wire } from '../../src/wire/wire.ts';
 import type { ClientConfig } from './ingot.ts';
 
@@ -84,10 +84,20 @@ export const unsigned = { signer: { sign: async (request: unknown) => request } 
  * Required members only, with values that look like what their names say. `real` replaces made-up values by those of
  * resources that exist.
  */
-export function sampleInput(service: string, operation: string, real: ReadonlyMap<string, string> = new Map()): object {
+export function sampleInput(
+  service: string,
+  operation: string,
+  real: ReadonlyMap<string, string> = new Map(),
+  instead: object = {},
+): object {
   const model = wire.service(service)?.operation(operation);
   if (!model) throw new Error(`no schema for ${service} ${operation}`);
-  const input = { ...sampleStruct(model.input.members), ...EXTRA[`${service} ${operation}`], ...EXTRA[operation] };
+  const input = {
+    ...sampleStruct(model.input.members),
+    ...EXTRA[`${service} ${operation}`],
+    ...EXTRA[operation],
+    ...instead,
+  };
   return replaced(input, real) as object;
 }
 
@@ -176,6 +186,20 @@ const TEXTS: readonly (readonly [RegExp, string])[] = [
   [/^BlockToken$/, 'QUJD'],
   [/^AttributeType|^Attribute$/, 'launchPermission'],
 ];
+
+/** A value for the member at `path`. */
+export function sampleAt(input: StructShape, path: readonly string[]): unknown {
+  let members = input.members;
+  let found: Member | undefined;
+  for (const name of path) {
+    found = members.find((member) => member.name === name);
+    let shape: Shape | undefined = found?.shape;
+    while (shape?.kind === 'list') shape = shape.item.shape;
+    members = shape?.kind === 'struct' ? shape.members : [];
+  }
+  if (!found) throw new Error(`no member ${path.join('.')}`);
+  return sample(found, found.name);
+}
 
 function sampleText(name: string): string {
   return TEXTS.find(([pattern]) => pattern.test(name))?.[1] ?? 'sample';

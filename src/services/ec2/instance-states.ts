@@ -65,11 +65,12 @@ export const stopInstances =
   (deps: InstanceDeps): OperationOf<StopInstancesCommand> =>
   async (call, input) => {
     if (input.Hibernate) refuseUnsupported(input, ['Hibernate']);
+    const force = input.Force === true || input.SkipOsShutdown === true;
     const permits = await useInstances(deps, call, 'ec2:StopInstances', input.InstanceIds);
     dryRun(input);
     const changes = await deps.db.write(async (tx) => {
       const done: StateChange[] = [];
-      for (const permit of permits) done.push(await deps.instances.stop(tx, permit, { force: input.Force === true }));
+      for (const permit of permits) done.push(await deps.instances.stop(tx, permit, { force }));
       return done;
     });
     return { StoppingInstances: changes.map(showChange) };
@@ -89,11 +90,12 @@ export const rebootInstances =
 export const terminateInstances =
   (deps: InstanceDeps): OperationOf<TerminateInstancesCommand> =>
   async (call, input) => {
+    const force = input.SkipOsShutdown === true;
     const permits = await useInstances(deps, call, 'ec2:TerminateInstances', input.InstanceIds);
     dryRun(input);
     const changes = await deps.db.write(async (tx) => {
       const done: StateChange[] = [];
-      for (const permit of permits) done.push(await deps.instances.terminate(tx, permit));
+      for (const permit of permits) done.push(await deps.instances.terminate(tx, permit, { force }));
       return done;
     });
     return { TerminatingInstances: changes.map(showChange) };

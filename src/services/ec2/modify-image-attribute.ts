@@ -46,7 +46,10 @@ export function attributeChange(input: ModifyImageAttributeRequest): AttributeCh
     if (imdsSupport.value !== 'v2.0') throw missingParameter('imdsSupport with value v2.0');
     return { attribute: 'imdsSupport' };
   }
-  if (permissions) return permissions;
+  if (permissions) {
+    if (input.Value !== undefined) throw invalidParameterCombination('Value has no meaning for launchPermission.');
+    return permissions;
+  }
   const { Attribute: attribute } = input;
   if (attribute && !['description', 'imdsSupport', 'launchPermission'].includes(attribute)) {
     throw invalidParameterValue(`Value (${attribute}) for parameter attribute is invalid.`);

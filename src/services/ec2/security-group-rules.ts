@@ -14,8 +14,14 @@ import { isIpv4Range, isIpv6Range } from '../../network/cidr.ts';
 import type { NewRule, RulePeer, SecurityGroupRecord, SecurityGroupRule } from '../../network/network.ts';
 import type { Tag } from '../../tags/tags.ts';
 import type { OperationOf } from '../operation.ts';
-import { authorizeAny, authorizeTagsOnCreate, dryRun } from './common.ts';
-import { ec2Error, invalidParameterValue, missingParameter, unsupportedParameter } from './errors.ts';
+import { authorizeAny, authorizeTagsOnCreate, dryRun, refuseUnsupported } from './common.ts';
+import {
+  ec2Error,
+  invalidParameterCombination,
+  invalidParameterValue,
+  missingParameter,
+  unsupportedParameter,
+} from './errors.ts';
 import { compileFilters, type FilterReaders } from './filters.ts';
 import { groupNotFound, type InstanceDeps, showTags } from './instance-shapes.ts';
 import { page } from './paging.ts';
@@ -37,19 +43,36 @@ interface RuleInput {
   readonly SourceSecurityGroupOwnerId?: string | undefined;
 }
 
+const SINGLE = [
+  'CidrIp',
+  'IpProtocol',
+  'FromPort',
+  'ToPort',
+  'SourceSecurityGroupName',
+  'SourceSecurityGroupOwnerId',
+] as const satisfies readonly (keyof RuleInput)[];
+
 function rulesOf(input: RuleInput, egress: boolean, groups: readonly SecurityGroupRecord[]): NewRule[] {
+  const single = SINGLE.find((name) => input[name] !== undefined);
+  if (input.IpPermissions?.length && single !== undefined) {
+    const member = single.slice(0, 1).toLowerCase() + single.slice(1);
+    throw invalidParameterCombination(`The parameter 'ipPermissions' may not be used in combination with '${member}'`);
+  }
   const permissions = input.IpPermissions?.length ? input.IpPermissions : [oneRule(input)];
   return permissions.flatMap((permission) => rulesOfPermission(permission, egress, groups));
 }
 
 function oneRule(input: RuleInput): IpPermission {
   const { IpProtocol, FromPort, ToPort, CidrIp, SourceSecurityGroupName: GroupName } = input;
+  const UserId = input.SourceSecurityGroupOwnerId;
   return {
     ...(IpProtocol === undefined ? {} : { IpProtocol }),
     ...(FromPort === undefined ? {} : { FromPort }),
     ...(ToPort === undefined ? {} : { ToPort }),
     ...(CidrIp === undefined ? {} : { IpRanges: [{ CidrIp }] }),
-    ...(GroupName === undefined ? {} : { UserIdGroupPairs: [{ GroupName }] }),
+    ...(GroupName === undefined
+      ? {}
+      : { UserIdGroupPairs: [{ GroupName, ...(UserId === undefined ? {} : { UserId }) }] }),
   };
 }
 
@@ -75,9 +98,12 @@ function rulesOfPermission(
       if (!CidrIpv6 || !isIpv6Range(CidrIpv6)) throw invalidParameterValue(`CIDR block ${CidrIpv6} is malformed`);
       return rule({ kind: 'cidr-ipv6', value: CidrIpv6 }, Description);
     }),
-    ...(permission.UserIdGroupPairs ?? []).map(({ GroupId, GroupName, Description }) => {
+    ...(permission.UserIdGroupPairs ?? []).map((pair) => {
+      refuseUnsupported(pair, ['PeeringStatus', 'VpcPeeringConnectionId'], 'IpPermissions.Groups.');
+      const { GroupId, GroupName, UserId, VpcId, Description } = pair;
       const group = groups.find((each) => (GroupId ? each.id === GroupId : each.name === GroupName));
-      if (!group) throw groupNotFound(GroupId ?? GroupName ?? '');
+      const elsewhere = group && ((UserId && UserId !== group.accountId) || (VpcId && VpcId !== group.vpcId));
+      if (!group || elsewhere) throw groupNotFound(GroupId ?? GroupName ?? '');
       return rule({ kind: 'group', value: group.id }, Description);
     }),
   ];

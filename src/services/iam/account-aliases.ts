@@ -1,7 +1,7 @@
 /** CreateAccountAlias, DeleteAccountAlias, ListAccountAliases. */
 import type * as aws from '@aws-sdk/client-iam';
 import type { OperationOf } from '../operation.ts';
-import { authorize, type Iam, validation } from './iam.ts';
+import { authorize, type Iam, page, validation } from './iam.ts';
 
 function requireAlias(alias: string | undefined): string {
   if (!alias || alias.length < 3 || alias.length > 63 || !/^[a-z0-9](?:[a-z0-9]|-(?!-))*[a-z0-9]$/.test(alias)) {
@@ -32,8 +32,10 @@ export const deleteAccountAlias =
 
 export const listAccountAliases =
   (iam: Iam): OperationOf<aws.ListAccountAliasesCommand> =>
-  async (call) => {
+  async (call, input) => {
     await authorize(iam, call, 'iam:ListAccountAliases', { arn: '*' });
     const account = await iam.identity.organizations.account(call.caller.accountId);
-    return { AccountAliases: account?.alias === undefined ? [] : [account.alias], IsTruncated: false };
+    const aliases = account?.alias === undefined ? [] : [account.alias];
+    const { items, ...rest } = page(aliases, (alias) => alias, input);
+    return { AccountAliases: items, ...rest };
   };

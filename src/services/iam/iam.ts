@@ -119,7 +119,7 @@ export function noSuchEntity(message: string): ApiError {
 
 /** Tags of a request: keys unique ignoring case, at most 50. */
 export function tagsOf(tags: readonly Tag[] | undefined): Tagging {
-  const result: Record<string, string> = {};
+  const result = new Map<string, string>();
   const keys = new Set<string>();
   for (const { Key, Value } of tags ?? []) {
     if (!Key || Key.length > 128 || (Value ?? '').length > 256) throw validation('Invalid tag key or value.');
@@ -130,10 +130,10 @@ export function tagsOf(tags: readonly Tag[] | undefined): Tagging {
       throw new ApiError('InvalidInput', 'Duplicate tag keys found. Please note that Tag keys are case insensitive.');
     }
     keys.add(Key.toLowerCase());
-    result[Key] = Value ?? '';
+    result.set(Key, Value ?? '');
   }
   if (keys.size > 50) throw tooManyTags();
-  return result;
+  return Object.fromEntries(result);
 }
 
 function tooManyTags(): ApiError {

@@ -25,6 +25,7 @@ import {
 
 async function shownPolicy(iam: Iam, call: Call, policy: IdentityPolicy, details = true): Promise<aws.Policy> {
   const owners = await iam.identity.policies.ownersOf(call.caller.accountId, policy.arn);
+  const bounded = await iam.identity.policies.boundedBy(call.caller.accountId, policy.arn);
   return {
     PolicyName: policy.name,
     PolicyId: policy.id,
@@ -32,6 +33,7 @@ async function shownPolicy(iam: Iam, call: Call, policy: IdentityPolicy, details
     Path: policy.path,
     DefaultVersionId: policy.defaultVersion,
     AttachmentCount: owners.length,
+    PermissionsBoundaryUsageCount: bounded.length,
     IsAttachable: true,
     CreateDate: policy.createdAt,
     UpdateDate: policy.updatedAt,
@@ -109,6 +111,14 @@ export const getPolicy =
     return { Policy: await shownPolicy(iam, call, policy) };
   };
 
+function usageOf(input: { readonly PolicyUsageFilter?: string | undefined }): string | undefined {
+  const usage = input.PolicyUsageFilter;
+  if (usage === undefined || usage === 'PermissionsPolicy' || usage === 'PermissionsBoundary') return usage;
+  throw validation(
+    `1 validation error detected: Value '${usage}' at 'policyUsageFilter' failed to satisfy constraint: Member must satisfy enum value set: [PermissionsBoundary, PermissionsPolicy]`,
+  );
+}
+
 export const listPolicies =
   (iam: Iam): OperationOf<aws.ListPoliciesCommand> =>
   async (call, input) => {
@@ -116,7 +126,11 @@ export const listPolicies =
     await authorize(iam, call, 'iam:ListPolicies', { arn: entityArn(accountId, 'policy', '/', '*') });
     const all = await iam.identity.policies.list(accountId, input.Scope ?? 'All', input.PathPrefix);
     const shown = await Promise.all(all.map((policy) => shownPolicy(iam, call, policy, false)));
-    const wanted = input.OnlyAttached ? shown.filter((policy) => policy.AttachmentCount! > 0) : shown;
+    const usage = usageOf(input);
+    const isUsed = (policy: aws.Policy) =>
+      usage === 'PermissionsBoundary' ? policy.PermissionsBoundaryUsageCount! > 0 : policy.AttachmentCount! > 0;
+    // A usage that is asked for leaves out what is not used so; OnlyAttached without one means attached.
+    const wanted = input.OnlyAttached || usage !== undefined ? shown.filter(isUsed) : shown;
     const { items, ...rest } = page(wanted, (policy) => policy.Arn!, input);
     return { Policies: items, ...rest };
   };
@@ -187,7 +201,12 @@ export const listEntitiesForPolicy =
   (iam: Iam): OperationOf<aws.ListEntitiesForPolicyCommand> =>
   async (call, input) => {
     const { policy } = await reach(iam, call, 'iam:ListEntitiesForPolicy', input.PolicyArn);
-    const owners = await iam.identity.policies.ownersOf(call.caller.accountId, policy.arn);
+    const { accountId } = call.caller;
+    const usage = usageOf(input);
+    const owners = [
+      ...(usage === 'PermissionsBoundary' ? [] : await iam.identity.policies.ownersOf(accountId, policy.arn)),
+      ...(usage === 'PermissionsPolicy' ? [] : await iam.identity.policies.boundedBy(accountId, policy.arn)),
+    ].filter((one, at, all) => all.findIndex(({ entity }) => entity.id === one.entity.id) === at);
     const filter = input.EntityFilter?.toLowerCase();
     const wanted = owners
       .filter(({ type }) => filter === undefined || filter === type)

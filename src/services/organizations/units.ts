@@ -12,7 +12,7 @@ import {
 
 export const listRoots =
   (deps: OrganizationsDeps): OperationOf<aws.ListRootsCommand> =>
-  async (call) => {
+  async (call, input) => {
     await authorizeManagement(deps, call, 'organizations:ListRoots');
     const { id, rootId, managementAccount } = await deps.identity.organizations.get();
     const policyTypes = (['SERVICE_CONTROL_POLICY', 'RESOURCE_CONTROL_POLICY'] as const).map((Type) => ({
@@ -20,7 +20,8 @@ export const listRoots =
       Status: 'ENABLED' as const,
     }));
     const arn = `arn:aws:organizations::${managementAccount}:root/${id}/${rootId}`;
-    return { Roots: [{ Id: rootId, Arn: arn, Name: 'Root', PolicyTypes: policyTypes }] };
+    const { items, ...rest } = page([{ Id: rootId, Arn: arn, Name: 'Root', PolicyTypes: policyTypes }], input);
+    return { Roots: items, ...rest };
   };
 
 export const createOrganizationalUnit =
@@ -94,7 +95,9 @@ export const listParents =
         "We can't find an organizational unit (OU) or account with the ChildId that you specified.",
       );
     }
-    return { Parents: [{ Id: parent, Type: parent.startsWith('r-') ? 'ROOT' : 'ORGANIZATIONAL_UNIT' }] };
+    const Type = parent.startsWith('r-') ? ('ROOT' as const) : ('ORGANIZATIONAL_UNIT' as const);
+    const { items, ...rest } = page([{ Id: parent, Type }], input);
+    return { Parents: items, ...rest };
   };
 
 export const listChildren =

@@ -8,7 +8,7 @@ import { parseEntityArn, type Role, type Tagging } from '../../identity/entities
 import type { SessionDetails } from '../../identity/sessions.ts';
 import type { Arn } from '../../ids.ts';
 import type { InputOf, OperationOf } from '../operation.ts';
-import { accessDenied, constraint, requireSeconds, type Sts, validation } from './sts.ts';
+import { accessDenied, constraint, refuseTokenSize, requireSeconds, type Sts, validation } from './sts.ts';
 
 type Input = InputOf<AssumeRoleCommand>;
 
@@ -24,6 +24,7 @@ export const assumeRole =
     const requested = requireSeconds(input.DurationSeconds ?? 3600, 900, 43_200);
     const policy = requirePolicy(input);
     refuseMfa(input);
+    refuseTokenSize(input);
     const inherited = await inheritedFrom(sts, call);
     const { tags, transitiveTagKeys } = sessionTags(input, inherited);
     const sourceIdentity = requireSourceIdentity(input.SourceIdentity, inherited);

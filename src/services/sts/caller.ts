@@ -2,7 +2,7 @@
 import type { GetAccessKeyInfoCommand, GetCallerIdentityCommand, GetSessionTokenCommand } from '@aws-sdk/client-sts';
 import { accountOfAccessKeyId } from '../../identity/unique-ids.ts';
 import type { OperationOf } from '../operation.ts';
-import { accessDenied, constraint, requireSeconds, type Sts, validation } from './sts.ts';
+import { accessDenied, constraint, refuseTokenSize, requireSeconds, type Sts, validation } from './sts.ts';
 
 /** Needs no permission, and works under explicit denies (14.1). */
 export const getCallerIdentity = (): OperationOf<GetCallerIdentityCommand> => async (call) => ({
@@ -19,6 +19,7 @@ export const getSessionToken =
   (sts: Sts): OperationOf<GetSessionTokenCommand> =>
   async (call, input) => {
     const { caller } = call;
+    refuseTokenSize(input);
     if (caller.session !== undefined || (caller.type !== 'User' && caller.type !== 'Account')) {
       throw accessDenied('Cannot call GetSessionToken with session credentials');
     }

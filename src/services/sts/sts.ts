@@ -23,6 +23,11 @@ export function constraint(member: string, value: unknown, rule: string): ApiErr
   );
 }
 
+/** A session token is as long as it is; padding it is not offered. */
+export function refuseTokenSize(input: { readonly MinimumSessionTokenSize?: number | undefined }): void {
+  if (input.MinimumSessionTokenSize) throw validation('MinimumSessionTokenSize is not supported by Ingot.');
+}
+
 export function requireSeconds(seconds: number, min: number, max: number): number {
   if (seconds < min) throw constraint('durationSeconds', seconds, `have value greater than or equal to ${min}`);
   if (seconds > max) throw constraint('durationSeconds', seconds, `have value less than or equal to ${max}`);
