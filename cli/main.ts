@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { addAccount } from './account-add.ts';
 import { printEnvironment } from './env.ts';
 import { CliError } from './error.ts';
+import { explainDenial } from './why.ts';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
@@ -30,6 +31,17 @@ program
   .option('--data <dir>', 'data directory of the server', './.ingot')
   .option('--email <address>', 'e-mail address of the account; unique in the installation')
   .action(addAccount);
+
+program
+  .command('why')
+  .description('explain why a request was denied, and what would have allowed it')
+  .argument('<request-id>', "request id of the refused call, or EC2's encoded message; - reads it from standard input")
+  .option('--data <dir>', 'data directory of the server', './.ingot')
+  .option('--account <name>', 'profile to ask with; it needs LookupEvents and DecodeAuthorizationMessage', 'ingot')
+  .option('--region <region>', "region of the request; the profile's own unless given")
+  .option('--hours <hours>', 'how far to look back', '24')
+  .option('--json', 'print the decoded messages')
+  .action(explainDenial);
 
 try {
   await program.parseAsync();

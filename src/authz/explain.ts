@@ -74,6 +74,7 @@ const ROUNDS_MAX = 14;
 /** Explains a denial that {@link decide} gave for exactly this request. */
 export function explain(request: DecisionRequest, options: ExplainOptions): Explanation {
   const foreign = request.resourceAccount !== request.principal.accountId;
+  const hidden = (layer: Layer) => foreign && (layer === 'resource' || layer === 'trust');
   const remedies: Remedy[] = [];
   let current = request;
   let sufficient = false;
@@ -87,11 +88,13 @@ export function explain(request: DecisionRequest, options: ExplainOptions): Expl
       ? withoutDenies(current, decision.layer)
       : withAllow(current, decision.layer, options);
     if (!step) break;
-    remedies.push(...step.remedies);
+    for (const full of step.remedies) {
+      const remedy = hidden(full.layer) ? withoutPlace(full) : full;
+      if (!isListed(remedies, remedy)) remedies.push(remedy);
+    }
     current = step.request;
   }
   const silent = new Set(remedies.filter(({ kind }) => kind === 'add').map(({ layer }) => layer));
-  const hidden = (layer: Layer) => foreign && (layer === 'resource' || layer === 'trust');
   return {
     matched: matchedStatements(request)
       .filter(({ layer }) => !hidden(layer))
@@ -102,13 +105,20 @@ export function explain(request: DecisionRequest, options: ExplainOptions): Expl
       [...silent].filter((layer) => !hidden(layer)),
     ).slice(0, NEAR_MAX),
     conditions: conditionsOf(request, foreign, options.keys),
-    remedies: remedies.map((remedy) =>
-      remedy.kind === 'remove' && hidden(remedy.layer)
-        ? { kind: 'remove', layer: remedy.layer, policy: remedy.policy, index: -1 }
-        : remedy,
-    ),
+    remedies,
     sufficient,
   };
+}
+
+/** Which statement of another account's policy denies is that account's affair. */
+function withoutPlace(remedy: Remedy): Remedy {
+  return remedy.kind === 'add' ? remedy : { kind: 'remove', layer: remedy.layer, policy: remedy.policy, index: -1 };
+}
+
+/** One policy may be attached at several levels. */
+function isListed(remedies: readonly Remedy[], remedy: Remedy): boolean {
+  const text = JSON.stringify(remedy);
+  return remedies.some((known) => JSON.stringify(known) === text);
 }
 
 // The layers of PoliciesInForce, one like the other -------------------------------------------------------------------
