@@ -75,6 +75,19 @@ describe('sharing', () => {
     assert.deepEqual(await permissions(build, ImageId), []);
   });
 
+  it('SH-1: ids named beside the structure need no OperationType where it names them too, as Packer does', async () => {
+    const ImageId = await test.image(build, sealed, fresh('twice'));
+    const LaunchPermission = { Add: [{ UserId: test.prod }] };
+    await test.call(build, 'ModifyImageAttribute', { ImageId, LaunchPermission, UserIds: [test.prod] });
+    assert.deepEqual(await permissions(build, ImageId), [{ UserId: test.prod }]);
+    await refused(
+      test.call(build, 'ModifyImageAttribute', { ImageId, LaunchPermission, UserIds: [test.prod, '111122223333'] }),
+      'MissingParameter',
+      'The request must contain the parameter OperationType',
+    );
+    assert.deepEqual(await permissions(build, ImageId), [{ UserId: test.prod }]);
+  });
+
   const refusals: [string, object, string, string?][] = [
     [
       'SH-4: two attributes',

@@ -87,7 +87,7 @@ function permissionChange(
     }
     if (input.OperationType === 'add') add.push(...named);
     else if (input.OperationType === 'remove') remove.push(...named);
-    else throw missingParameter('OperationType');
+    else if (!(isSpelledOut(named, add) || isSpelledOut(named, remove))) throw missingParameter('OperationType');
   }
   if (add.length + remove.length > ENTRIES_MAX) {
     throw ec2Error(
@@ -96,6 +96,12 @@ function permissionChange(
     );
   }
   return add.length + remove.length > 0 ? { attribute: 'launchPermission', add, remove } : undefined;
+}
+
+/** Packer names accounts and groups flatly beside the structure that says what is to be done with the same ones. */
+function isSpelledOut(named: readonly LaunchPermission[], list: readonly LaunchPermission[]): boolean {
+  const spelled = new Set(list.map(({ kind, value }) => `${kind} ${value}`));
+  return named.every(({ kind, value }) => spelled.has(`${kind} ${value}`));
 }
 
 function entries(shape: PermissionShape): LaunchPermission[] {

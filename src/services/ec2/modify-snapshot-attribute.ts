@@ -81,11 +81,13 @@ function sharingOf(input: InputOf<ModifySnapshotAttributeCommand>): Sharing {
     throw invalidParameterValue(`Value (${attribute}) for parameter attribute is invalid.`);
   }
   const { Add: add = [], Remove: remove = [] } = input.CreateVolumePermission ?? {};
-  const users = input.UserIds ?? [];
-  const groups = input.GroupNames ?? [];
-  const isFlat = users.length > 0 || groups.length > 0;
+  const isFlat = Boolean(input.UserIds?.length || input.GroupNames?.length);
   const flat: string | undefined = isFlat ? input.OperationType : undefined;
-  if (isFlat && flat === undefined) throw missingParameter('operationType');
+  if (isFlat && flat === undefined && !isSpelledOut(input, add) && !isSpelledOut(input, remove)) {
+    throw missingParameter('operationType');
+  }
+  const users = flat === undefined ? [] : (input.UserIds ?? []);
+  const groups = flat === undefined ? [] : (input.GroupNames ?? []);
   const operations = new Set([...(add.length > 0 ? ['add'] : []), ...(remove.length > 0 ? ['remove'] : [])]);
   if (flat !== undefined) operations.add(flat);
   if (operations.size > 1) {
@@ -118,6 +120,16 @@ function sharingOf(input: InputOf<ModifySnapshotAttributeCommand>): Sharing {
   }
   if (accounts.length === 0 && !everyone) throw missingParameter('createVolumePermission');
   return { operation, accounts, everyone };
+}
+
+/** Packer names accounts and groups flatly beside the structure that says what is to be done with the same ones. */
+function isSpelledOut(
+  { UserIds, GroupNames }: InputOf<ModifySnapshotAttributeCommand>,
+  list: readonly { readonly UserId?: string | undefined; readonly Group?: string | undefined }[],
+): boolean {
+  const users = new Set(list.map(({ UserId }) => UserId));
+  const groups = new Set<string | undefined>(list.map(({ Group }) => Group));
+  return (UserIds ?? []).every((user) => users.has(user)) && (GroupNames ?? []).every((group) => groups.has(group));
 }
 
 /** SH-25. */

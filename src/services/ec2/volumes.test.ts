@@ -270,7 +270,20 @@ test('5.4: who snapshots can be shared with, and what the others see', async () 
     'One and only one operation type may be specified for createVolumePermissions',
   );
   await fails(share(plain, toProd, other), 'InvalidSnapshot.NotFound', `The snapshot '${plain}' does not exist.`);
-  await share(encrypted, toProd);
+  await fails(
+    run(owner, 'ModifySnapshotAttribute', {
+      SnapshotId: encrypted,
+      CreateVolumePermission: toProd,
+      UserIds: [house.prod, '111122223333'],
+    }),
+    'MissingParameter',
+  );
+  // As Packer names an account: twice, and without OperationType.
+  await run(owner, 'ModifySnapshotAttribute', {
+    SnapshotId: encrypted,
+    CreateVolumePermission: toProd,
+    UserIds: [house.prod],
+  });
   await run(owner, 'ModifySnapshotAttribute', {
     SnapshotId: plain,
     Attribute: 'createVolumePermission',
