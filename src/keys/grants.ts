@@ -7,6 +7,7 @@ import type { Permit } from '../authz/permit.ts';
 import { encodeFields, type Fields } from '../crypto/fields.ts';
 import { equalInConstantTime, sha256Hex } from '../crypto/hash.ts';
 import { randomBytes } from '../crypto/random.ts';
+import type { Tx } from '../db/db.ts';
 import { IntegrityError } from '../errors.ts';
 import { type Arn, rootArn } from '../ids.ts';
 import { encodeContext } from './ciphertext.ts';
@@ -28,6 +29,9 @@ export interface NewGrant {
   readonly operations: readonly string[];
   readonly constraints: GrantConstraints;
 }
+
+/** Records a new grant where it is needed, in the transaction that makes it: no crash leaves a grant nobody knows. */
+export type KeepGrant = (tx: Tx, grantId: string) => Promise<void>;
 
 export interface GrantFilter {
   readonly grantId?: string;
@@ -88,7 +92,7 @@ export function grantMethods({ store, principals, rootKey, clock }: KeyParts) {
     async createGrant(
       permit: Permit<'kms:CreateGrant'>,
       grant: NewGrant,
-      options: { readonly dryRun?: boolean } = {},
+      options: { readonly dryRun?: boolean; readonly keep?: KeepGrant } = {},
     ): Promise<{ grantId: string; grantToken: string }> {
       const grantee = await storablePrincipal(permit, grant.granteePrincipal);
       const retiring =
@@ -133,6 +137,7 @@ export function grantMethods({ store, principals, rootKey, clock }: KeyParts) {
             fingerprint,
           })
           .execute();
+        await options.keep?.(tx, grantId);
         store.changed(tx, key.arn);
         return { grantId, grantToken: newGrantToken(key.arn, grantId) };
       });

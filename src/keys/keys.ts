@@ -68,6 +68,11 @@ function keysOf(parts: KeyParts) {
     ...methods,
     ...tagMethods(parts),
 
+    /** Grows with every committed change of a key, its policy or its grants. */
+    generation(): number {
+      return parts.store.generation();
+    },
+
     /** The key behind a name, or `undefined` where there is none. Not authorized. */
     find(name: KeyName, region: Region): Promise<KeyRecord | undefined> {
       return findKey(parts.store, name, region);

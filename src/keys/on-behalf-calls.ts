@@ -182,7 +182,7 @@ export function createKeysOnBehalf(
       });
     },
 
-    async createGrant(call, keyArn, grant) {
+    async createGrant(call, keyArn, grant, keep) {
       const constraints = grant.encryptionContextSubset
         ? { encryptionContextSubset: grant.encryptionContextSubset }
         : {};
@@ -196,7 +196,7 @@ export function createKeysOnBehalf(
       return recorded(call, 'CreateGrant', false, parameters, async (trail) => {
         const request = createGrantConditions(call, { ...grant, constraints });
         const permit = await permitted(call, keyArn, 'kms:CreateGrant', trail, request);
-        const { grantId } = await keys.createGrant(permit, { ...grant, constraints });
+        const { grantId } = await keys.createGrant(permit, { ...grant, constraints }, { keep });
         trail.responseElements = { grantId, keyId: keyArn };
         return { grantId };
       });

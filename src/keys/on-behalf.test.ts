@@ -20,6 +20,7 @@ const allow = (Action: string | string[], Condition?: object) => ({
 async function newKey(world: World): Promise<Arn> {
   return (await world.as(world.root, 'CreateKey', {})).KeyMetadata!.Arn as Arn;
 }
+const unkept = async () => {};
 const via = (world: World, caller: Caller): Call => viaEc2(world.callOf(caller));
 const refusedWith = (reason: string) => (error: unknown) => error instanceof Refusal && error.reason === reason;
 
@@ -68,8 +69,8 @@ test('S4, S5: kms:GrantIsForAWSResource and kms:ViaService hold for EC2 and not 
     allow('kms:GenerateDataKey', { StringEquals: { 'kms:EncryptionContext:AWS:EBS:ID': 'vol-0123456789abcdef0' } }),
   ]);
   const grant = { granteePrincipal: EC2, retiringPrincipal: EC2, operations: ['Decrypt'] };
-  assert.ok((await world.onBehalf.createGrant(via(world, ana), key, grant)).grantId);
-  await assert.rejects(world.onBehalf.createGrant(world.callOf(ana), key, grant), Denied);
+  assert.ok((await world.onBehalf.createGrant(via(world, ana), key, grant, unkept)).grantId);
+  await assert.rejects(world.onBehalf.createGrant(world.callOf(ana), key, grant, unkept), Denied);
   const { wrapped, plaintext } = await world.onBehalf.generateDataKey(via(world, ana), key, 64, CONTEXT);
   await assert.rejects(world.onBehalf.generateDataKey(via(world, ana), key, 64, { 'aws:ebs:id': 'vol-1' }), Denied);
   const opened = await world.onBehalf.decrypt(via(world, ana), key, wrapped, CONTEXT);
@@ -85,12 +86,20 @@ test('27.3 to 27.5, K-7, K-8: an instance opens its volume by grant alone, until
   const wrapped = await world.onBehalf.generateDataKeyWithoutPlaintext(call, key, 64, CONTEXT);
   const host = world.callOf(infrastructureCaller(world.account, INSTANCE), { invokedBy: 'AWS Internal' });
   await assert.rejects(world.onBehalf.decrypt(host, key, wrapped, CONTEXT), Denied);
-  const { grantId } = await world.onBehalf.createGrant(call, key, {
+  const grant = {
     granteePrincipal: instanceInfrastructureArn(world.account, INSTANCE),
     retiringPrincipal: EC2,
     operations: ['Decrypt'],
     encryptionContextSubset: CONTEXT,
-  });
+  };
+  const lost = new Error('could not be recorded');
+  await assert.rejects(
+    world.onBehalf.createGrant(call, key, grant, () => Promise.reject(lost)),
+    lost,
+  );
+  const none = await world.as(world.root, 'ListGrants', { KeyId: key });
+  assert.deepEqual(none.Grants, [], 'a grant that is not recorded is not made');
+  const { grantId } = await world.onBehalf.createGrant(call, key, grant, unkept);
   assert.equal((await world.onBehalf.decrypt(host, key, wrapped, CONTEXT)).byteLength, 64);
   await assert.rejects(world.onBehalf.decrypt(host, key, wrapped, { 'aws:ebs:id': 'vol-2' }), Denied);
   const stranger = world.callOf(infrastructureCaller(world.account, 'i-1' as InstanceId));

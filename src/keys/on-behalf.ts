@@ -8,6 +8,7 @@
  */
 import type { Call } from '../authz/caller.ts';
 import type { SecretKey } from '../crypto/secret-key.ts';
+import type { Tx } from '../db/db.ts';
 import type { AccountId, Arn, Region } from '../ids.ts';
 
 export type EncryptionContext = Readonly<Record<string, string>>;
@@ -66,7 +67,13 @@ export interface KeysOnBehalf {
     source: { keyArn: Arn; wrapped: Uint8Array; context: EncryptionContext },
     destination: { keyArn: Arn; context: EncryptionContext },
   ): Promise<Uint8Array>;
-  createGrant(call: Call, keyArn: Arn, grant: GrantRequest): Promise<{ grantId: string }>;
+  /** `keep` records the grant in the transaction that makes it, so that no crash leaves a grant nobody knows. */
+  createGrant(
+    call: Call,
+    keyArn: Arn,
+    grant: GrantRequest,
+    keep: (tx: Tx, grantId: string) => Promise<void>,
+  ): Promise<{ grantId: string }>;
   /** EC2 retires a grant it holds the retiring right to; never fails on a missing grant or an unusable key (kms 5.2). */
   retireGrant(call: Call, keyArn: Arn, grantId: string): Promise<void>;
   /**

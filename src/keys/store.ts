@@ -46,6 +46,11 @@ export class KeyStore {
     return this.#db.write((tx) => work(tx.as<KeysTables>(), tx));
   }
 
+  /** Grows with every committed change of a key, its policy or its grants. */
+  generation(): number {
+    return this.#changes;
+  }
+
   /** Says within `tx` that a key, its tags, aliases, material or grants change. */
   changed(tx: Tx, arn: string): void {
     tx.afterCommit(() => {

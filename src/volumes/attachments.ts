@@ -69,22 +69,24 @@ function serve(ctx: Context, id: VolumeId, open: Opener): Promise<{ socketPath: 
 async function serveByGrant(ctx: Context, call: Call, row: VolumeRow, to: InstanceId): Promise<{ socketPath: string }> {
   if (!row.encrypted || !row.kms_key_arn) return serve(ctx, row.id, (key) => openAs(ctx.keys, call, key));
   await ensureVolumeGrant(ctx, call, row);
-  const { grantId } = await ctx.keys.createGrant(viaEc2(call), row.kms_key_arn, {
+  // Of an attempt that did not come to its end: its record is overwritten below.
+  const previous = await attachmentRow(ctx, row.id, to);
+  if (previous?.grant_id) await retire(ctx, row, previous.grant_id);
+  const grant = {
     granteePrincipal: instanceInfrastructureArn(row.owner_id, to),
     retiringPrincipal: ec2Principal(row.region),
     operations: ['Decrypt'],
     encryptionContextSubset: ebsContext(row.id),
-  });
-  const previous = await attachmentRow(ctx, row.id, to);
-  await ctx.db.write((tx) =>
-    writing(tx)
+  };
+  await ctx.keys.createGrant(viaEc2(call), row.kms_key_arn, grant, async (tx, grantId) => {
+    const { numUpdatedRows } = await writing(tx)
       .updateTable('volume_attachments')
       .set({ grant_id: grantId })
       .where('volume_id', '=', row.id)
       .where('instance_id', '=', to)
-      .execute(),
-  );
-  if (previous?.grant_id) await retire(ctx, row, previous.grant_id);
+      .executeTakeFirstOrThrow();
+    if (numUpdatedRows === 0n) throw refuse('attachment-not-found', { volumeId: row.id, instanceId: to });
+  });
   const infrastructure: Call = {
     caller: infrastructureCaller(row.owner_id, to),
     region: call.region,

@@ -33,13 +33,6 @@ interface CopyPayload {
   readonly caller: CallRecord;
   /** False where the caller may not see the source. */
   readonly usable: boolean;
-  readonly grants?: readonly CopyGrant[];
-}
-
-interface CopyGrant {
-  readonly keyArn: Arn;
-  readonly grantId: string;
-  readonly region: Region;
 }
 
 /** CS-13: shown as the volume of copies and direct snapshots. */
@@ -96,23 +89,21 @@ export function copySnapshotProgram(ctx: Context): Program<CopyPayload> {
   const job = (id: SnapshotId) => `copy:${id}`;
 
   /** CreateGrant on both keys and a data key from the target (3.2), in the name of the caller. */
-  const obtainKey = async (
-    payload: CopyPayload,
-    source: SnapshotRow,
-    copy: SnapshotRow,
-    grants: CopyGrant[],
-  ): Promise<WrappedDataKey> => {
+  const obtainKey = async (payload: CopyPayload, source: SnapshotRow, copy: SnapshotRow): Promise<WrappedDataKey> => {
     const sourceKey = wrappedKeyOf(source)!;
     if (!copy.encrypted) return sourceKey;
     const call = recallCall(payload.caller);
     const grant = async (keyArn: Arn, region: Region, contextId: string) => {
-      const { grantId } = await ctx.keys.createGrant(viaEc2({ ...call, region }), keyArn, {
+      const request = {
         granteePrincipal: ec2Principal(region),
         retiringPrincipal: ec2Principal(region),
         operations: ['Decrypt'],
         encryptionContextSubset: ebsContext(contextId),
+      };
+      await ctx.keys.createGrant(viaEc2({ ...call, region }), keyArn, request, async (tx, grantId) => {
+        const row = { snapshot_id: copy.id, key_arn: keyArn, grant_id: grantId, region };
+        await writing(tx).insertInto('copy_grants').values(row).execute();
       });
-      grants.push({ keyArn, grantId, region });
     };
     if (source.kms_key_arn) await grant(source.kms_key_arn, source.region, sourceKey.contextId);
     await grant(copy.kms_key_arn!, copy.region, copy.id);
@@ -120,10 +111,12 @@ export function copySnapshotProgram(ctx: Context): Program<CopyPayload> {
     return newKmsKey(ctx.keys, viaEc2(call), copy.kms_key_arn!, copy.id);
   };
 
-  const retire = async (payload: CopyPayload, grants: readonly CopyGrant[]) => {
-    const { accountId } = recallCall(payload.caller).caller;
-    for (const { keyArn, grantId, region } of grants) {
-      await ctx.keys.retireGrant(ec2ServiceCall(accountId, region, ctx.clock()), keyArn, grantId);
+  const retire = async ({ id, caller }: CopyPayload) => {
+    const { accountId } = recallCall(caller).caller;
+    const grants = await reading(ctx.db).selectFrom('copy_grants').selectAll().where('snapshot_id', '=', id).execute();
+    for (const { key_arn, grant_id, region } of grants) {
+      await ctx.keys.retireGrant(ec2ServiceCall(accountId, region, ctx.clock()), key_arn, grant_id);
+      await ctx.db.write((tx) => writing(tx).deleteFrom('copy_grants').where('grant_id', '=', grant_id).execute());
     }
   };
 
@@ -145,9 +138,10 @@ export function copySnapshotProgram(ctx: Context): Program<CopyPayload> {
           await failSnapshot(ctx, id, 'Source snapshot is not complete');
           return { kind: 'done' };
         }
-        const grants: CopyGrant[] = [];
+        // Of an attempt that did not come to its end.
+        await retire(payload);
         try {
-          const key = await obtainKey(payload, source, copy, grants);
+          const key = await obtainKey(payload, source, copy);
           await ctx.db.write((tx) =>
             writing(tx)
               .updateTable('snapshots')
@@ -156,13 +150,13 @@ export function copySnapshotProgram(ctx: Context): Program<CopyPayload> {
               .execute(),
           );
         } catch (error) {
-          await retire(payload, grants);
+          await retire(payload);
           if (!(error instanceof Refusal)) throw error;
           ctx.log.info({ snapshotId: id, error }, 'a snapshot could not be copied: a key was not given for it');
           await failSnapshot(ctx, id, 'Given key ID is not accessible');
           return { kind: 'done' };
         }
-        return { kind: 'hop', to: 'copy', payload: { ...payload, grants } };
+        return { kind: 'hop', to: 'copy' };
       },
 
       async copy({ payload, signal }): Promise<Outcome<CopyPayload>> {
@@ -205,13 +199,13 @@ export function copySnapshotProgram(ctx: Context): Program<CopyPayload> {
       },
 
       async end({ payload }): Promise<Outcome<CopyPayload>> {
-        await retire(payload, payload.grants ?? []);
+        await retire(payload);
         return { kind: 'done' };
       },
     },
     async failed(payload, cause) {
       ctx.log.error({ snapshotId: payload.id, error: cause }, 'a snapshot could not be copied');
-      await retire(payload, payload.grants ?? []);
+      await retire(payload);
       await failSnapshot(ctx, payload.id, 'An internal error has occurred', job(payload.id));
     },
   };

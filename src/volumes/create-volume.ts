@@ -141,23 +141,25 @@ async function obtainKeys(
 export async function ensureVolumeGrant(ctx: Context, call: Call, row: VolumeRow): Promise<void> {
   if (!row.encrypted || row.grant_id !== null) return;
   const principal = ec2Principal(row.region);
-  const { grantId } = await ctx.keys.createGrant(viaEc2(call), row.kms_key_arn!, {
+  const request = {
     granteePrincipal: principal,
     retiringPrincipal: principal,
     operations: ['Decrypt'],
     encryptionContextSubset: ebsContext(row.id),
-  });
-  const { numUpdatedRows } = await ctx.db.write((tx) =>
-    writing(tx)
+  };
+  let kept = true;
+  const { grantId } = await ctx.keys.createGrant(viaEc2(call), row.kms_key_arn!, request, async (tx, id) => {
+    const { numUpdatedRows } = await writing(tx)
       .updateTable('volumes')
-      .set({ grant_id: grantId })
+      .set({ grant_id: id })
       .where('id', '=', row.id)
       .where('grant_id', 'is', null)
-      .executeTakeFirstOrThrow(),
-  );
-  if (numUpdatedRows === 0n) {
-    const service = ec2ServiceCall(row.owner_id, row.region, ctx.clock());
-    await ctx.keys.retireGrant(service, row.kms_key_arn!, grantId);
+      .executeTakeFirstOrThrow();
+    kept = numUpdatedRows > 0n;
+  });
+  // Another attachment was quicker.
+  if (!kept) {
+    await ctx.keys.retireGrant(ec2ServiceCall(row.owner_id, row.region, ctx.clock()), row.kms_key_arn!, grantId);
   }
 }
 

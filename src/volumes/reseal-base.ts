@@ -10,6 +10,8 @@ import type { MapRoot } from './storage.ts';
 import { reading, volumeRow, writing } from './tables.ts';
 
 export const RESEAL_BASE = 'volumes.reseal-base';
+/** After a failure that trying at once again cannot change: a disabled key, a block that is damaged. */
+const RETRY_MS = 10 * 60_000;
 
 interface ResealPayload {
   readonly id: VolumeId;
@@ -53,9 +55,9 @@ export function resealBaseProgram(ctx: Context): Program<ResealPayload> {
           sealed = await ctx.storage.reseal(job, source, await openForSystem(ctx.keys, key, reason), () => {}, signal);
         } catch (error) {
           if (!isFinal(error)) throw error;
-          ctx.log.error({ volumeId: id, error }, 'the base of a volume could not be sealed anew');
-          await ctx.db.write((tx) => ctx.storage.finishReseal(tx, job));
-          return { kind: 'done' };
+          // Until it is done the source's data key opens the base: never given up while the volume is there.
+          ctx.log.error({ volumeId: id, error }, 'the base of a volume could not be sealed anew, which is tried again');
+          return { kind: 'nap', ms: RETRY_MS };
         }
         await ctx.db.write(async (tx) => {
           await writing(tx)
@@ -73,8 +75,6 @@ export function resealBaseProgram(ctx: Context): Program<ResealPayload> {
         return { kind: 'done' };
       },
     },
-    async failed({ id }, cause) {
-      ctx.log.error({ volumeId: id, error: cause }, 'the base of a volume could not be sealed anew');
-    },
+    attemptsMax: Number.POSITIVE_INFINITY,
   };
 }

@@ -84,7 +84,16 @@ export interface AttachmentRow {
   grant_id: string | null;
 }
 
+/** A grant that a copy in progress holds. */
+export interface CopyGrantRow {
+  snapshot_id: SnapshotId;
+  key_arn: Arn;
+  grant_id: string;
+  region: Region;
+}
+
 export interface VolumesTables {
+  copy_grants: CopyGrantRow;
   snapshots: SnapshotRow;
   snapshot_permissions: { snapshot_id: SnapshotId; account_id: AccountId };
   volumes: VolumeRow;
@@ -196,6 +205,17 @@ export const volumesMigrations: readonly Migration[] = [
     id: 'volumes-0001',
     async up(schema: Kysely<unknown>) {
       for (const statement of [SNAPSHOTS, VOLUMES, ...OTHERS]) await sql.raw(statement).execute(schema);
+    },
+  },
+  {
+    id: 'volumes-0003',
+    async up(schema: Kysely<unknown>) {
+      await sql`create table copy_grants (
+        grant_id text primary key,
+        snapshot_id text not null,
+        key_arn text not null,
+        region text not null
+      )`.execute(schema);
     },
   },
 ];
