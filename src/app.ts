@@ -132,6 +132,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     clock,
     log,
     rootKey,
+    authorizationEpoch: () => keys.generation() + identity.generation(),
   });
 
   const driver = await chooseMachineDriver({

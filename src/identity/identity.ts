@@ -41,6 +41,8 @@ export interface Identity {
   readonly principals: PolicyPrincipals;
   readonly authorizer: Authorizer;
   readonly credentials: CredentialStore;
+  /** Grows with every committed change of who there is and what they may do. */
+  generation(): number;
   /** Founds the installation on the first start; on later ones it only tells the management account. */
   bootstrap(options?: BootstrapOptions): Promise<BootstrapResult>;
 }
@@ -53,6 +55,7 @@ export function createIdentity({ db, rootKey, clock }: IdentityDeps): Identity {
   const policies = createPolicies(store);
   const accessKeys = createAccessKeys(store);
   return {
+    generation: store.generation,
     organizations,
     users: createUsers(store),
     groups: createGroups(store),
