@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import time
+import urllib.error
+import urllib.request
 
 import boto3
 from botocore.exceptions import ClientError
@@ -38,6 +40,14 @@ def refusal(call, **arguments):
 seen = {}
 sts, kms, ebs, ec2 = client("sts"), client("kms"), client("ebs"), client("ec2")
 seen["account"] = sts.get_caller_identity()["Account"]
+
+url = sts.generate_presigned_url("get_caller_identity", ExpiresIn=60, HttpMethod="GET")
+with urllib.request.urlopen(url) as answer:
+    seen["presigned"] = seen["account"] in answer.read().decode()
+try:
+    urllib.request.urlopen(url.replace("GetCallerIdentity", "GetSessionToken"))
+except urllib.error.HTTPError as error:
+    seen["presigned_changed"] = error.code
 
 key = kms.create_key(Description="boto3")["KeyMetadata"]
 context = {"purpose": "test"}
@@ -96,6 +106,12 @@ seen["plain_copy"] = refusal(
 )
 seen["dry_run"] = refusal(ec2.describe_volumes, DryRun=True)
 seen["not_implemented"] = refusal(ec2.describe_vpn_gateways)
+pages = ec2.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], PaginationConfig={"PageSize": 5})
+seen["pages"] = [[each["SnapshotId"] == snapshot for each in page["Snapshots"]] for page in pages]
+tagged = boto3.resource("ec2", region_name=REGION).Image(image)
+tagged.create_tags(Tags=[{"Key": "Release", "Value": "1"}])
+tagged.reload()
+seen["resource"] = [tagged.state, tagged.tags, tagged.owner_id == seen["account"]]
 
 instance = ec2.run_instances(ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
 ec2.get_waiter("instance_running").wait(InstanceIds=[instance], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
