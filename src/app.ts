@@ -123,7 +123,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
 
   const storage = await openStorage({ dir: dataDir, db, log, workers: config.cryptoWorkers });
   closers.add(() => storage.close());
-  const { volumes, snapshots, ebsDefaults, direct } = createVolumes({
+  const { volumes, snapshots, ebsDefaults, direct, ...lifecycle } = createVolumes({
     db,
     storage,
     keys: onBehalf,
@@ -207,6 +207,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
           volumes,
           snapshots,
           ebsDefaults,
+          ...lifecycle,
           keys: onBehalf,
           idempotency,
           clock,

@@ -25,6 +25,12 @@ export const LIMITS = {
   cryptoWorkers: 2,
   cryptoQueueBlocks: 32,
 
+  /** ec2: copies in progress of one account in a destination region (ec2-encryption CS-14, CI-8). */
+  snapshotCopiesMax: 20,
+  imageCopiesMax: 100,
+  /** ec2: snapshots of one account in a region and zone with fast restore. */
+  fastRestoresMax: 50,
+
   jobsRunningMax: 8,
   auditLookupMax: 50,
 } as const;

@@ -42,6 +42,7 @@ export async function startCopy(deps: ImagesDeps, tx: Tx, call: Call, copy: Imag
       destinationRegion: call.region,
       description: `Copied for DestinationAmi ${id} from SourceAmi ${source.id} for SourceSnapshot ${snapshot.id}.`,
       outcome,
+      forImage: true,
     });
     devices.set(deviceName, { snapshotId: started.id, encrypted: outcome.encrypted });
     await deps.tags.put(tx, owner, call.region, 'snapshot', started.id, copy.snapshotTags);

@@ -58,6 +58,7 @@ export function createImages(deps: ImagesDeps): Images {
       return store.isCovered(committed(), image, account, await deps.organizationOf(account));
     },
     imagesUsingSnapshot: (id) => store.usesOf(committed(), id),
+    countRunningCopies: (region, owner) => store.countPendingCopies(committed(), region, owner),
     noteLaunch: (id) => store.noteLaunch(db, id, clock()),
 
     async register(tx, _permit, owner, region, image) {

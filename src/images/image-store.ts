@@ -154,7 +154,7 @@ export async function usesOf(query: Query, snapshotId: string): Promise<ImageUse
   const rows = await query
     .selectFrom('image_snapshot')
     .innerJoin('image', 'image.id', 'image_snapshot.image_id')
-    .select(['image.id', 'image.owner_id', 'image_snapshot.root'])
+    .select(['image.id', 'image.owner_id', 'image.state', 'image_snapshot.root'])
     .where('image_snapshot.snapshot_id', '=', snapshotId)
     .where('image.state', '!=', 'deregistered')
     .orderBy('image.id')
@@ -163,7 +163,20 @@ export async function usesOf(query: Query, snapshotId: string): Promise<ImageUse
     imageId: row.id as ImageId,
     ownerId: row.owner_id as AccountId,
     root: row.root === 1,
+    disabled: row.state === 'disabled',
   }));
+}
+
+/** Images of CreateImage are pending as well, and come from an instance. */
+export async function countPendingCopies(query: Query, region: Region, owner: AccountId): Promise<number> {
+  const rows = await query
+    .selectFrom('image')
+    .selectAll()
+    .where('region', '=', region)
+    .where('owner_id', '=', owner)
+    .where('state', '=', 'pending')
+    .execute();
+  return rows.map(recordOf).filter((image) => image.sourceImageId && !image.sourceInstanceId).length;
 }
 
 export async function findByName(

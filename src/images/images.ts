@@ -111,6 +111,7 @@ export interface ImageUse {
   readonly ownerId: AccountId;
   /** True where the snapshot is the image's root device (L-8). */
   readonly root: boolean;
+  readonly disabled: boolean;
 }
 
 export type NewImage = Pick<
@@ -214,6 +215,8 @@ export interface Images {
   mayLaunch(image: ImageRecord, account: AccountId): Promise<boolean>;
   /** Registered images that name the snapshot. */
   imagesUsingSnapshot(id: string): Promise<ImageUse[]>;
+  /** Copies by CopyImage that are not done (CI-8). */
+  countRunningCopies(region: Region, owner: AccountId): Promise<number>;
   /** Records the time of a launch (lastLaunchedTime). */
   noteLaunch(id: ImageId): Promise<void>;
 

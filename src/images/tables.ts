@@ -106,6 +106,17 @@ export const imagesMigrations: readonly Migration[] = [
         .execute();
     },
   },
+  {
+    id: 'images-0002',
+    up: async ({ schema }: Kysely<unknown>) => {
+      await schema
+        .createIndex('image_pending')
+        .on('image')
+        .columns(['region', 'owner_id'])
+        .where(sql.ref('state'), '=', sql.lit('pending'))
+        .execute();
+    },
+  },
 ];
 
 export function recordOf(row: Selectable<ImageTables['image']>): ImageRecord {

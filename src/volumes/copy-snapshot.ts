@@ -22,7 +22,7 @@ import {
 } from './data-keys.ts';
 import { recordedKey } from './decide.ts';
 import { failSnapshot, finishSnapshot } from './snapshot-ends.ts';
-import { nextSequence, reading, type SnapshotRow, snapshotRecords, snapshotRow, writing } from './tables.ts';
+import { nextSequence, reading, type SnapshotRow, snapshotRecords, snapshotRow, tierOf, writing } from './tables.ts';
 import type { CopyRequest, SnapshotRecord } from './volumes.ts';
 
 export const COPY_SNAPSHOT = 'snapshots.copy';
@@ -69,6 +69,9 @@ export async function startCopy(ctx: Context, tx: Tx, call: Call, request: CopyR
     frozen_through: null,
     upload: null,
     upload_timeout_ms: null,
+    completion_minutes: request.completionMinutes ?? null,
+    purpose: request.forImage ? 'image' : null,
+    restored_until: null,
   };
   await queries.insertInto('snapshots').values(row).execute();
   await ctx.jobs.enqueue<CopyPayload>(tx, COPY_SNAPSHOT, {
@@ -77,7 +80,7 @@ export async function startCopy(ctx: Context, tx: Tx, call: Call, request: CopyR
     caller: recordCall(call),
     usable: source !== undefined && source.region === request.sourceRegion,
   });
-  return (await snapshotRecords(queries, [row], ctx.progress))[0]!;
+  return (await snapshotRecords(queries, [row], ctx))[0]!;
 }
 
 function isSameLineage(source: SnapshotRow, copy: SnapshotRow): boolean {
@@ -134,7 +137,8 @@ export function copySnapshotProgram(ctx: Context): Program<CopyPayload> {
           await failSnapshot(ctx, id, 'Source snapshot is not found');
           return { kind: 'done' };
         }
-        if (source.state !== 'completed' || source.map_root === null) {
+        const archived = tierOf(source, ctx.clock()) === 'archive';
+        if (source.state !== 'completed' || source.map_root === null || archived) {
           await failSnapshot(ctx, id, 'Source snapshot is not complete');
           return { kind: 'done' };
         }

@@ -28,7 +28,7 @@ import {
 import { recordedKey } from './decide.ts';
 import { DELETE_VOLUME } from './delete-volume.ts';
 import { RESEAL_BASE } from './reseal-base.ts';
-import { reading, snapshotRow, type VolumeRow, volumeRecords, volumeRow, writing } from './tables.ts';
+import { reading, snapshotRow, tierOf, type VolumeRow, volumeRecords, volumeRow, writing } from './tables.ts';
 import type { EncryptionOutcome, VolumeRecord, VolumeRequest } from './volumes.ts';
 
 export const CREATE_VOLUME = 'volumes.create';
@@ -50,6 +50,7 @@ async function insertVolume(
   if (request.snapshotId && (!source || source.region !== call.region)) {
     throw refuse('snapshot-not-found', { snapshotId: request.snapshotId });
   }
+  if (source && tierOf(source, ctx.clock()) === 'archive') throw refuse('snapshot-archived', { snapshotId: source.id });
   if (source && (source.state !== 'completed' || source.map_root === null)) {
     throw refuse('snapshot-not-completed', { snapshotId: source.id, state: source.state });
   }
@@ -88,6 +89,8 @@ async function insertVolume(
     base_context_id: source?.context_id ?? null,
     frozen: '[]',
     overlay: null,
+    source_volume_id: null,
+    auto_enable_io: 0,
   };
   await writing(tx).insertInto('volumes').values(row).execute();
   return row;

@@ -9,8 +9,11 @@ import { decideCopy, decideVolume } from './decide.ts';
 import { createEbsDefaults } from './defaults.ts';
 import { deleteVolume, deleteVolumeProgram } from './delete-volume.ts';
 import { createDirectSnapshots, type DirectSnapshots } from './direct.ts';
+import { createVolumeModifications, type VolumeModifications } from './modify-volume.ts';
 import { resealBaseProgram } from './reseal-base.ts';
 import { deleteSnapshot } from './snapshot-ends.ts';
+import { createSnapshotLocks, type SnapshotLocks } from './snapshot-locks.ts';
+import { createSnapshotTiers, type SnapshotTiers } from './snapshot-tiers.ts';
 import type { MapRoot } from './storage.ts';
 import { inChunks, reading, snapshotRecords, snapshotRow, volumeRecords, volumeRow, writing } from './tables.ts';
 import { completeUploadProgram, UploadActivity, uploadTimeoutProgram } from './upload-jobs.ts';
@@ -24,6 +27,9 @@ export interface VolumesParts {
   readonly snapshots: Snapshots;
   readonly ebsDefaults: EbsDefaults;
   readonly direct: DirectSnapshots;
+  readonly locks: SnapshotLocks;
+  readonly tiers: SnapshotTiers;
+  readonly modifications: VolumeModifications;
 }
 
 export interface CreateVolumesDeps extends VolumesDeps {
@@ -54,16 +60,24 @@ export function createVolumes(deps: CreateVolumesDeps): VolumesParts {
     activity,
     authorizationEpoch: deps.authorizationEpoch ?? (() => 0),
   });
-  return { volumes, snapshots, ebsDefaults, direct };
+  return {
+    volumes,
+    snapshots,
+    ebsDefaults,
+    direct,
+    locks: createSnapshotLocks(deps),
+    tiers: createSnapshotTiers(deps),
+    modifications: createVolumeModifications(deps),
+  };
 }
 
 function snapshotsOf(ctx: Context, ebsDefaults: EbsDefaults): Snapshots {
-  const { db, keys, progress } = ctx;
+  const { db, keys } = ctx;
   return {
     async find(region, id) {
       const row = await snapshotRow(reading(db), id);
       if (row?.region !== region) return undefined;
-      return (await snapshotRecords(reading(db), [row], progress))[0];
+      return (await snapshotRecords(reading(db), [row], ctx))[0];
     },
     async findMany(region, ids) {
       const rows = await inChunks(ids, (some) =>
@@ -74,13 +88,15 @@ function snapshotsOf(ctx: Context, ebsDefaults: EbsDefaults): Snapshots {
           .where('region', '=', region)
           .execute(),
       );
-      return snapshotRecords(reading(db), rows, progress);
+      return snapshotRecords(reading(db), rows, ctx);
     },
     async listVisible(region, account) {
       const rows = await reading(db)
         .selectFrom('snapshots')
         .selectAll()
         .where('region', '=', region)
+        .where(({ eb, or }) => or([eb('purpose', 'is', null), eb('purpose', '!=', 'volume-copy')]))
+        .where('state', '!=', 'recoverable')
         .where(({ eb, or, selectFrom }) =>
           or([
             eb('owner_id', '=', account),
@@ -89,8 +105,20 @@ function snapshotsOf(ctx: Context, ebsDefaults: EbsDefaults): Snapshots {
           ]),
         )
         .execute();
-      const records = await snapshotRecords(reading(db), rows, progress);
+      const records = await snapshotRecords(reading(db), rows, ctx);
       return records.filter((record) => this.mayUse(record, account));
+    },
+    async countRunningCopies(region, account) {
+      const { count } = await reading(db)
+        .selectFrom('snapshots')
+        .select(({ fn }) => fn.countAll<number>().as('count'))
+        .where('region', '=', region)
+        .where('owner_id', '=', account)
+        .where('origin', '=', 'copy')
+        .where('state', '=', 'pending')
+        .where('purpose', 'is', null)
+        .executeTakeFirstOrThrow();
+      return count;
     },
     decideCopy: (call, decision) => decideCopy({ keys, defaults: ebsDefaults }, call, decision),
     startCopy: (tx, call, request) => startCopy(ctx, tx, call, request),

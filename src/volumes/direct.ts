@@ -25,7 +25,7 @@ import { DirectSessions } from './direct-sessions.ts';
 import { type DirectTokens, openDirectTokens } from './direct-tokens.ts';
 import { directSnapshotOutcome, type OutcomeRefusal } from './outcomes.ts';
 import type { ChangedBlock, ListedBlock } from './storage.ts';
-import { nextSequence, reading, type SnapshotRow, snapshotRecords, snapshotRow, writing } from './tables.ts';
+import { nextSequence, reading, type SnapshotRow, snapshotRecords, snapshotRow, tierOf, writing } from './tables.ts';
 import { COMPLETE_UPLOAD, type CompletePayload, UPLOAD_TIMEOUT, type UploadActivity } from './upload-jobs.ts';
 import type { EbsDefaults, EncryptionOutcome, SnapshotRecord } from './volumes.ts';
 
@@ -159,6 +159,9 @@ export function createDirectSnapshots(deps: DirectDeps): DirectSnapshots {
     if (row?.state !== 'completed' || row.map_root === null) {
       throw refuse('snapshot-not-readable', { snapshotId: snapshot.id, state: row?.state });
     }
+    if (tierOf(row, clock()) === 'archive') {
+      throw refuse('snapshot-not-readable', { snapshotId: snapshot.id, state: 'archived' });
+    }
     return row;
   };
 
@@ -205,7 +208,10 @@ export function createDirectSnapshots(deps: DirectDeps): DirectSnapshots {
       const id = newEc2Id<SnapshotId>('snap');
       const parent = request.parent && (await snapshotRow(reading(db), request.parent.id));
       if (request.parent && !parent) throw refuse('parent-not-found', { snapshotId: request.parent.id });
-      if (parent && (parent.state !== 'completed' || parent.map_root === null)) {
+      if (
+        parent &&
+        (parent.state !== 'completed' || parent.map_root === null || tierOf(parent, clock()) === 'archive')
+      ) {
         throw refuse('parent-not-complete', { snapshotId: parent.id });
       }
       if (parent && request.volumeSizeGiB < parent.volume_size_gib) {
@@ -240,10 +246,13 @@ export function createDirectSnapshots(deps: DirectDeps): DirectSnapshots {
           frozen_through: null,
           upload: 'open',
           upload_timeout_ms: request.timeoutMinutes * 60_000,
+          completion_minutes: null,
+          purpose: null,
+          restored_until: null,
         };
         await queries.insertInto('snapshots').values(row).execute();
         await ctx.jobs.enqueue(tx, UPLOAD_TIMEOUT, { id });
-        const made = (await snapshotRecords(queries, [row], ctx.progress))[0]!;
+        const made = (await snapshotRecords(queries, [row], ctx))[0]!;
         await within(tx, made);
         return made;
       });
@@ -272,11 +281,11 @@ export function createDirectSnapshots(deps: DirectDeps): DirectSnapshots {
         if (row.state === 'error') throw refuse('upload-ended', { snapshotId: id, state: row.state });
         // Asked again, because an answer was lost: the first request decides.
         if (row.state !== 'pending' || row.upload !== 'open') {
-          return (await snapshotRecords(queries, [row], ctx.progress))[0]!;
+          return (await snapshotRecords(queries, [row], ctx))[0]!;
         }
         await queries.updateTable('snapshots').set({ upload: 'completing' }).where('id', '=', row.id).execute();
         await ctx.jobs.enqueue<CompletePayload>(tx, COMPLETE_UPLOAD, { id: row.id, ...expected });
-        return (await snapshotRecords(queries, [row], ctx.progress))[0]!;
+        return (await snapshotRecords(queries, [row], ctx))[0]!;
       });
     },
 

@@ -2,6 +2,7 @@
 import type { Tx } from '../db/db.ts';
 import type { SnapshotId } from '../ids.ts';
 import type { Context } from './context.ts';
+import { requireUnlocked } from './snapshot-locks.ts';
 import type { MapRoot } from './storage.ts';
 import { snapshotRow, writing } from './tables.ts';
 
@@ -46,6 +47,7 @@ export async function deleteSnapshot(ctx: Context, tx: Tx, id: SnapshotId): Prom
   const queries = writing(tx);
   const row = await snapshotRow(queries, id);
   if (!row) return;
+  await requireUnlocked(tx, row, ctx.clock());
   if (row.origin === 'direct' && row.state === 'pending') await ctx.storage.dropUpload(tx, id);
   await queries.deleteFrom('snapshots').where('id', '=', id).execute();
   await ctx.tags.removeAll(tx, row.owner_id, row.region, id);

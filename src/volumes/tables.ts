@@ -39,6 +39,12 @@ export interface SnapshotRow {
   /** `direct` origin: whether blocks may be put. */
   upload: 'open' | 'completing' | null;
   upload_timeout_ms: number | null;
+  /** `copy` origin: how long the copy was asked to take (CS-12). */
+  completion_minutes: number | null;
+  /** Made for an image or for a copy of a volume. The second kind is nobody's business but the copy's. */
+  purpose: 'image' | 'volume-copy' | null;
+  /** A temporary restore of an archived snapshot ends then (L-14). */
+  restored_until: number | null;
 }
 
 export interface VolumeRow {
@@ -71,6 +77,9 @@ export interface VolumeRow {
   /** JSON: names of frozen overlays, oldest first. */
   frozen: string;
   overlay: string | null;
+  /** The volume this one is a copy of (BI-12). */
+  source_volume_id: VolumeId | null;
+  auto_enable_io: 0 | 1;
 }
 
 export interface AttachmentRow {
@@ -82,6 +91,38 @@ export interface AttachmentRow {
   delete_on_termination: 0 | 1;
   /** Grant (b) of K-8, which lives while the instance has the volume open. */
   grant_id: string | null;
+}
+
+export interface SnapshotLockRow {
+  snapshot_id: SnapshotId;
+  mode: 'governance' | 'compliance';
+  created_at: number;
+  cool_off_hours: number | null;
+  /** One of the two: a duration counts from the completion of the snapshot, if that came after the lock. */
+  duration_days: number | null;
+  expires_at: number | null;
+}
+
+export interface SnapshotTieringRow {
+  snapshot_id: SnapshotId;
+  operation: 'archival' | 'temporary-restore' | 'permanent-restore';
+  tiered_at: number;
+}
+
+export interface FastRestoreRow {
+  snapshot_id: SnapshotId;
+  account_id: AccountId;
+  region: Region;
+  availability_zone: string;
+  enabled_at: number;
+}
+
+export interface ModificationRow {
+  volume_id: VolumeId;
+  /** JSON of size, type, IOPS and throughput. */
+  original: string;
+  target: string;
+  modified_at: number;
 }
 
 /** A grant that a copy in progress holds. */
@@ -105,6 +146,10 @@ export interface VolumesTables {
     kms_key_id: string | null;
     snapshot_block_public_access: SnapshotBlockPublicAccess;
   };
+  snapshot_locks: SnapshotLockRow;
+  snapshot_tierings: SnapshotTieringRow;
+  fast_snapshot_restores: FastRestoreRow;
+  volume_modifications: ModificationRow;
   /** One row: the key that authenticates block tokens and page tokens, sealed by the root key. */
   direct_token_key: { id: 1; sealed: Uint8Array };
 }
@@ -200,13 +245,49 @@ const OTHERS = [
   'create table direct_token_key (id integer primary key check (id = 1), sealed blob not null)',
 ];
 
+const LIFECYCLE = [
+  'alter table snapshots add column completion_minutes integer',
+  'alter table snapshots add column purpose text',
+  'alter table snapshots add column restored_until integer',
+  'alter table volumes add column source_volume_id text',
+  'alter table volumes add column auto_enable_io integer not null default 0',
+  `create table snapshot_locks (
+    snapshot_id text primary key references snapshots (id) on delete cascade,
+    mode text not null,
+    created_at integer not null,
+    cool_off_hours integer,
+    duration_days integer,
+    expires_at integer
+  )`,
+  `create table snapshot_tierings (
+    snapshot_id text primary key references snapshots (id) on delete cascade,
+    operation text not null,
+    tiered_at integer not null
+  )`,
+  `create table fast_snapshot_restores (
+    snapshot_id text not null references snapshots (id) on delete cascade,
+    account_id text not null,
+    region text not null,
+    availability_zone text not null,
+    enabled_at integer not null,
+    primary key (snapshot_id, account_id, availability_zone)
+  )`,
+  'create index fast_snapshot_restores_account on fast_snapshot_restores (region, account_id)',
+  `create table volume_modifications (
+    volume_id text primary key references volumes (id) on delete cascade,
+    original text not null,
+    target text not null,
+    modified_at integer not null
+  )`,
+];
+
+const running = (statements: readonly string[]) => async (schema: Kysely<unknown>) => {
+  for (const statement of statements) await sql.raw(statement).execute(schema);
+};
+
 export const volumesMigrations: readonly Migration[] = [
-  {
-    id: 'volumes-0001',
-    async up(schema: Kysely<unknown>) {
-      for (const statement of [SNAPSHOTS, VOLUMES, ...OTHERS]) await sql.raw(statement).execute(schema);
-    },
-  },
+  { id: 'volumes-0001', up: running([SNAPSHOTS, VOLUMES, ...OTHERS]) },
+  { id: 'volumes-0002', up: running(LIFECYCLE) },
   {
     id: 'volumes-0003',
     async up(schema: Kysely<unknown>) {
@@ -250,13 +331,20 @@ export async function nextSequence(queries: Queries): Promise<number> {
   return Number(last ?? 0) + 1;
 }
 
+/** An archived snapshot is in the standard tier while a temporary restore lasts (L-14). */
+export function tierOf(row: Pick<SnapshotRow, 'storage_tier' | 'restored_until'>, now: Date): 'standard' | 'archive' {
+  const restored = row.restored_until !== null && row.restored_until > now.getTime();
+  return row.storage_tier === 'archive' && !restored ? 'archive' : 'standard';
+}
+
 /** `progress` of copies in flight lives in memory, not in the table. */
 export async function snapshotRecords(
   queries: Queries,
   rows: readonly SnapshotRow[],
-  progress: ReadonlyMap<string, string>,
+  { progress, clock }: { readonly progress: ReadonlyMap<string, string>; readonly clock: () => Date },
 ): Promise<SnapshotRecord[]> {
   if (rows.length === 0) return [];
+  const now = clock();
   const ids = rows.map((row) => row.id);
   const permissions = await inChunks(ids, (some) =>
     queries.selectFrom('snapshot_permissions').selectAll().where('snapshot_id', 'in', some).execute(),
@@ -287,7 +375,14 @@ export async function snapshotRecords(
     ...(row.kms_key_arn === null ? {} : { kmsKeyArn: row.kms_key_arn }),
     ...(row.encrypted && row.data_key_id !== null ? { dataKeyId: row.data_key_id } : {}),
     underAwsManagedKey: row.aws_managed_key === 1,
-    storageTier: row.storage_tier,
+    storageTier: tierOf(row, now),
+    ...(row.restored_until !== null && row.restored_until > now.getTime()
+      ? { restoreExpiryTime: new Date(row.restored_until) }
+      : {}),
+    ...(row.origin === 'copy' && row.purpose === null
+      ? { transferType: row.completion_minutes === null ? ('standard' as const) : ('time-based' as const) }
+      : {}),
+    ...(row.completion_minutes === null ? {} : { completionDurationMinutes: row.completion_minutes }),
     sharedWith: (sharedWith.get(row.id) ?? []).map((permission) => permission.account_id),
     public: row.public === 1,
     publiclyUsable: row.public === 1 && !isHidden(row),
@@ -308,6 +403,8 @@ export async function volumeRecords(queries: Queries, rows: readonly VolumeRow[]
     availabilityZone: row.availability_zone,
     sizeGiB: row.size_gib,
     ...(row.snapshot_id === null ? {} : { snapshotId: row.snapshot_id }),
+    ...(row.source_volume_id === null ? {} : { sourceVolumeId: row.source_volume_id }),
+    autoEnableIo: row.auto_enable_io === 1,
     state: row.state,
     createTime: new Date(row.create_time),
     volumeType: row.volume_type,

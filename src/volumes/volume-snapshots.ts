@@ -61,7 +61,7 @@ export async function startSnapshot(
   const { volumeId, description } = request;
   const id = request.id ?? newEc2Id<SnapshotId>('snap');
   const before = await snapshotRow(reading(ctx.db), id);
-  if (before) return (await snapshotRecords(reading(ctx.db), [before], ctx.progress))[0]!;
+  if (before) return (await snapshotRecords(reading(ctx.db), [before], ctx))[0]!;
   await requireSnapshottable(await volumeRow(reading(ctx.db), volumeId), volumeId);
 
   let record: SnapshotRecord | undefined;
@@ -100,10 +100,13 @@ export async function startSnapshot(
         frozen_through: volume.overlay,
         upload: null,
         upload_timeout_ms: null,
+        completion_minutes: null,
+        purpose: null,
+        restored_until: null,
       };
       await queries.insertInto('snapshots').values(row).execute();
       await ctx.jobs.enqueue<SealPayload>(tx, SEAL_SNAPSHOT, { id, volumeId });
-      record = (await snapshotRecords(queries, [row], ctx.progress))[0]!;
+      record = (await snapshotRecords(queries, [row], ctx))[0]!;
       await within?.(tx, record);
     }),
   );

@@ -28,7 +28,12 @@ export interface SnapshotRecord {
   readonly dataKeyId?: DataKeyId;
   /** True for the AWS managed key: it can be neither shared nor used from elsewhere (SH-11, SH-26). */
   readonly underAwsManagedKey: boolean;
+  /** `standard` as well while an archived snapshot is restored for a time; an archived one cannot be read (L-14). */
   readonly storageTier: 'standard' | 'archive';
+  readonly restoreExpiryTime?: Date;
+  /** Of copies (CS-12). */
+  readonly transferType?: 'standard' | 'time-based';
+  readonly completionDurationMinutes?: number;
   readonly sharedWith: readonly AccountId[];
   readonly public: boolean;
   /** Public, and not hidden by block-all-sharing of its owner (SH-32). */
@@ -50,6 +55,9 @@ export interface VolumeRecord {
   readonly availabilityZone: string;
   readonly sizeGiB: number;
   readonly snapshotId?: SnapshotId;
+  /** Present on a copy of a volume (BI-12). */
+  readonly sourceVolumeId?: VolumeId;
+  readonly autoEnableIo: boolean;
   readonly state: 'creating' | 'available' | 'in-use' | 'deleting' | 'deleted' | 'error';
   readonly createTime: Date;
   readonly volumeType: string;
@@ -104,6 +112,12 @@ export type VolumeRefusalReason =
   | 'snapshot-archived'
   | 'snapshot-in-use'
   | 'snapshot-locked'
+  | 'snapshot-lock-absent'
+  | 'snapshot-lock-compliance'
+  | 'snapshot-not-archived'
+  | 'snapshot-fast-restored'
+  | 'fast-restore-limit'
+  | 'volume-shrink'
   | 'volume-not-found'
   | 'volume-in-use'
   | 'volume-state'
@@ -121,6 +135,8 @@ export interface Snapshots {
   findMany(region: Region, ids: readonly string[]): Promise<SnapshotRecord[]>;
   /** Everything `account` may see: own, shared with it, public. */
   listVisible(region: Region, account: AccountId): Promise<SnapshotRecord[]>;
+  /** Copies by CopySnapshot that are not done (CS-14). */
+  countRunningCopies(region: Region, account: AccountId): Promise<number>;
   /** Tables 1.4 and 1.5. Throws Refusal for ERR rows. */
   decideCopy(call: Call, decision: CopyDecision): Promise<EncryptionOutcome>;
   /**
@@ -139,7 +155,7 @@ export interface Snapshots {
     request: { readonly volumeId: VolumeId; readonly description: string; readonly id?: SnapshotId },
     within?: (tx: Tx, snapshot: SnapshotRecord) => Promise<void>,
   ): Promise<SnapshotRecord>;
-  /** Refuses nothing: whether an image uses it (L-8) is asked by the service. Its blocks go when nothing names them. */
+  /** Refuses a locked one (L-13); whether an image uses it (L-8) is asked by the service. Its blocks go when nothing names them. */
   delete(tx: Tx, id: SnapshotId): Promise<void>;
   setSharing(tx: Tx, id: SnapshotId, sharing: { sharedWith: readonly AccountId[]; public: boolean }): Promise<void>;
   /** May `account` make a volume or copy from it: owner, shared with, public. */
@@ -153,6 +169,10 @@ export interface CopyRequest {
   readonly destinationRegion: Region;
   readonly description: string;
   readonly outcome: EncryptionOutcome;
+  /** CS-12. */
+  readonly completionMinutes?: number | undefined;
+  /** A copy behind an image counts among the image's, not among the snapshot copies (CS-14, CI-8). */
+  readonly forImage?: boolean;
 }
 
 export interface Volumes {

@@ -232,6 +232,11 @@ const EXTRA: Readonly<Record<string, object>> = {
   GenerateDataKey: { KeySpec: 'AES_256' },
   GenerateDataKeyWithoutPlaintext: { KeySpec: 'AES_256' },
   CreateGrant: { GranteePrincipal: SAMPLE_ROOT, Operations: ['Decrypt'] },
+  EnableFastSnapshotRestores: { SourceSnapshotIds: [`snap-${DIGITS}`], AvailabilityZones: ['eu-central-1a'] },
+  DisableFastSnapshotRestores: { SourceSnapshotIds: [`snap-${DIGITS}`], AvailabilityZones: ['eu-central-1a'] },
+  LockSnapshot: { LockMode: 'governance', LockDuration: 1 },
+  ModifySnapshotTier: { StorageTier: 'archive' },
+  RestoreSnapshotTier: { PermanentRestore: true },
   ListRetirableGrants: { RetiringPrincipal: SAMPLE_ROOT },
   ListChangedBlocks: { FirstSnapshotId: `snap-${DIGITS}`, SecondSnapshotId: `snap-${DIGITS}` },
   GetServiceLinkedRoleDeletionStatus: {

@@ -19,8 +19,16 @@ import { makeResources } from './resources.ts';
 
 const ADMINISTRATOR = 'arn:aws:iam::aws:policy/AdministratorAccess';
 
-/** AWS answers these with 200 and lets them come to nothing: a copy in `error` (CS-9), a default key that fails at use (D-6). */
-const COMES_TO_NOTHING = new Set(['ec2 CopySnapshot', 'ec2 ModifyEbsDefaultKmsKeyId']);
+/**
+ * AWS answers these with 200 and lets them come to nothing: a copy in `error` (CS-9), a default key that fails at use
+ * (D-6), fast restores that are listed as unsuccessful.
+ */
+const COMES_TO_NOTHING = new Set([
+  'ec2 CopySnapshot',
+  'ec2 DisableFastSnapshotRestores',
+  'ec2 EnableFastSnapshotRestores',
+  'ec2 ModifyEbsDefaultKmsKeyId',
+]);
 
 let ingot: Ingot;
 let owner: ClientConfig;

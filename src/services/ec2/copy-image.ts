@@ -3,9 +3,17 @@ import type { Call } from '../../authz/caller.ts';
 import { hashParameters } from '../../idempotency/idempotency.ts';
 import { imageArn, type Region, snapshotArn } from '../../ids.ts';
 import type { ImageCopy, ImageRecord } from '../../images/images.ts';
+import { LIMITS } from '../../limits.ts';
 import type { Tag } from '../../tags/tags.ts';
 import { authorizeAll, authorizeTagsOnCreate, dryRun, refuseAllBut, requestTagContext } from './common.ts';
-import { ec2Error, imageNotFound, imageUnavailable, missingParameter, requireImageId } from './errors.ts';
+import {
+  ec2Error,
+  imageNotFound,
+  imageUnavailable,
+  invalidParameterCombination,
+  missingParameter,
+  requireImageId,
+} from './errors.ts';
 import {
   checkImageDescription,
   type ImageDeps,
@@ -19,6 +27,16 @@ import { tagSpecifications } from './tag-specifications.ts';
 export const copyImage =
   (deps: ImageDeps) =>
   async (call: Call, input: CopyImageRequest): Promise<CopyImageResult> => {
+    const destinations = [
+      input.DestinationAvailabilityZone,
+      input.DestinationAvailabilityZoneId,
+      input.DestinationOutpostArn,
+    ];
+    if (destinations.filter(Boolean).length > 1) {
+      throw invalidParameterCombination(
+        'Only one of DestinationAvailabilityZone, DestinationAvailabilityZoneId and DestinationOutpostArn can be specified.',
+      );
+    }
     refuseAllBut(input, [
       'ClientToken',
       'Description',
@@ -69,6 +87,13 @@ export const copyImage =
     const before = use && (await deps.idempotency.find(use));
     if (before) return { ImageId: replayed(before, hash) };
 
+    // CI-8.
+    if ((await deps.images.countRunningCopies(call.region, accountId)) >= LIMITS.imageCopiesMax) {
+      throw ec2Error(
+        'ResourceLimitExceeded',
+        `Too many AMI copies in progress. The limit is ${LIMITS.imageCopiesMax} for this destination region.`,
+      );
+    }
     const copy = await decide(deps, call, input, input.Name, source, { imageTags, snapshotTags });
     const id = await deps.db.write(async (tx) => {
       const raced = use && (await deps.idempotency.find(use, tx));
@@ -120,6 +145,9 @@ async function decide(
     const snapshot = snapshots.get(ebs.snapshotId);
     if (!snapshot || !deps.snapshots.mayUse(snapshot, accountId)) {
       throw ec2Error('InvalidRequest', 'You do not have permission to access the storage of this ami');
+    }
+    if (snapshot.storageTier === 'archive') {
+      throw ec2Error('IncorrectState', `The snapshot ${snapshot.id} is archived.`);
     }
     const outcome = await deps.snapshots.decideCopy(call, {
       kind: 'image',

@@ -1,16 +1,17 @@
 import type { CopySnapshotCommand } from '@aws-sdk/client-ec2';
 import { type Call, viaEc2 } from '../../authz/caller.ts';
 import { isEc2Id, snapshotArn } from '../../ids.ts';
+import { LIMITS } from '../../limits.ts';
 import { isRegion } from '../../network/regions.ts';
-import type { EncryptionOutcome, SnapshotRecord } from '../../volumes/volumes.ts';
+import type { EncryptionOutcome } from '../../volumes/volumes.ts';
 import type { InputOf, OperationOf } from '../operation.ts';
 import { authorizeAll, authorizeTagsOnCreate, dryRun, refuseAllBut, requestTagContext } from './common.ts';
 import { ec2Error, invalidParameterValue, missingParameter } from './errors.ts';
 import { tagSpecifications } from './tag-specifications.ts';
 import { snapshotResource, tagSet, type VolumeDeps } from './volume-shapes.ts';
 
-/** CS-14. */
-const COPIES_MAX = 20;
+/** CS-12. */
+const COMPLETION_MINUTES = { min: 15, max: 2880, step: 15 };
 
 export const copySnapshot =
   (deps: VolumeDeps): OperationOf<CopySnapshotCommand> =>
@@ -55,6 +56,7 @@ export const copySnapshot =
         destinationRegion: call.region,
         description: input.Description ?? '',
         outcome,
+        completionMinutes: input.CompletionDurationMinutes,
       });
       if (tags) await deps.tags.put(tx, made.ownerId, made.region, 'snapshot', made.id, tags);
       return made;
@@ -64,6 +66,7 @@ export const copySnapshot =
 
 function check(call: Call, input: InputOf<CopySnapshotCommand>) {
   refuseAllBut(input, [
+    'CompletionDurationMinutes',
     'Description',
     'DestinationRegion',
     'DryRun',
@@ -84,6 +87,7 @@ function check(call: Call, input: InputOf<CopySnapshotCommand>) {
   if (destination && destination !== call.region) {
     throw invalidParameterValue(`The destination region ${destination} does not match the region of the request`);
   }
+  checkCompletionDuration(input.CompletionDurationMinutes);
   if (input.PresignedUrl) checkPresignedUrl(input.PresignedUrl, sourceId, call.region);
   return { sourceId, sourceRegion };
 }
@@ -121,15 +125,20 @@ async function checkKey(deps: VolumeDeps, call: Call, outcome: EncryptionOutcome
   if (!key.usableByEbs || key.region !== call.region) throw invalid();
 }
 
-async function checkConcurrency(deps: VolumeDeps, call: Call): Promise<void> {
-  const visible: SnapshotRecord[] = await deps.snapshots.listVisible(call.region, call.caller.accountId);
-  const pending = visible.filter(
-    (each) => each.ownerId === call.caller.accountId && each.state === 'pending' && each.volumeId === 'vol-ffffffff',
+function checkCompletionDuration(minutes: number | undefined): void {
+  const { min, max, step } = COMPLETION_MINUTES;
+  if (minutes === undefined || (minutes >= min && minutes <= max && minutes % step === 0)) return;
+  throw invalidParameterValue(
+    `Invalid value '${minutes}' for CompletionDurationMinutes. Expecting a multiple of ${step} between ${min} and ${max}.`,
   );
-  if (pending.length >= COPIES_MAX) {
-    throw ec2Error(
-      'ResourceLimitExceeded',
-      `Too many snapshot copies in progress. The limit is ${COPIES_MAX} for this destination region.`,
-    );
-  }
+}
+
+/** CS-14. */
+async function checkConcurrency(deps: VolumeDeps, call: Call): Promise<void> {
+  const running = await deps.snapshots.countRunningCopies(call.region, call.caller.accountId);
+  if (running < LIMITS.snapshotCopiesMax) return;
+  throw ec2Error(
+    'ResourceLimitExceeded',
+    `Too many snapshot copies in progress. The limit is ${LIMITS.snapshotCopiesMax} for this destination region.`,
+  );
 }

@@ -56,8 +56,8 @@ export const describeVolumeAttribute =
     ]);
     dryRun(input);
     if (!volume) throw volumeNotFound(id);
-    // I/O of a volume is never disabled, and so never enabled again by itself; product codes do not exist here.
-    if (attribute === 'autoEnableIO') return { VolumeId: id, AutoEnableIO: { Value: false } };
+    // Product codes do not exist here.
+    if (attribute === 'autoEnableIO') return { VolumeId: id, AutoEnableIO: { Value: volume.autoEnableIo } };
     if (attribute === 'productCodes') return { VolumeId: id, ProductCodes: [] };
     throw invalidParameterValue(`Value (${attribute}) for parameter attribute is invalid.`);
   };

@@ -174,6 +174,26 @@ export const volumeRefusals: RefusalTable<VolumeRefusalReason> = {
     ),
   'snapshot-locked': ({ facts }) =>
     ec2Error('OperationNotPermitted', `The snapshot ${idOf(facts, 'snapshot')} is locked.`),
+  'snapshot-lock-absent': ({ facts }) =>
+    ec2Error('IncorrectState', `The snapshot ${idOf(facts, 'snapshot')} is not locked.`),
+  'snapshot-lock-compliance': ({ facts }) =>
+    ec2Error(
+      'OperationNotPermitted',
+      `The snapshot ${idOf(facts, 'snapshot')} is locked in compliance mode. Only the lock duration can be changed, and only extended.`,
+    ),
+  'snapshot-not-archived': ({ facts }) =>
+    ec2Error('IncorrectState', `The snapshot ${idOf(facts, 'snapshot')} is not archived.`),
+  'snapshot-fast-restored': ({ facts }) =>
+    ec2Error(
+      'OperationNotPermitted',
+      `The snapshot ${idOf(facts, 'snapshot')} is enabled for fast snapshot restore and cannot be archived.`,
+    ),
+  'fast-restore-limit': ({ facts }) =>
+    ec2Error('FastSnapshotRestoreLimitExceeded', `At most ${facts.max} fast snapshot restores can be enabled.`),
+  'volume-shrink': ({ facts }) =>
+    invalidParameterValue(
+      `New size cannot be smaller than existing size. Requested: ${facts.sizeGiB}GiB, existing: ${facts.currentGiB}GiB.`,
+    ),
   'volume-not-found': ({ facts }) => volumeNotFound(idOf(facts, 'volume')),
   'volume-in-use': ({ facts }) =>
     ec2Error('VolumeInUse', `Volume ${idOf(facts, 'volume')} is currently attached to ${text(facts.instanceId)}`),

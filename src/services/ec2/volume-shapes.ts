@@ -7,6 +7,9 @@ import { ec2Arn, type Region, snapshotArn } from '../../ids.ts';
 import type { KeysOnBehalf } from '../../keys/on-behalf.ts';
 import type { Zone } from '../../network/regions.ts';
 import type { Tag } from '../../tags/tags.ts';
+import type { VolumeModifications } from '../../volumes/modify-volume.ts';
+import type { SnapshotLocks } from '../../volumes/snapshot-locks.ts';
+import type { SnapshotTiers } from '../../volumes/snapshot-tiers.ts';
 import type { EbsDefaults, SnapshotRecord, Snapshots, VolumeRecord, Volumes } from '../../volumes/volumes.ts';
 import type { Ec2Deps, ResourceCheck } from './common.ts';
 import {
@@ -24,12 +27,15 @@ export interface VolumeDeps extends Ec2Deps {
   readonly snapshots: Snapshots;
   readonly ebsDefaults: EbsDefaults;
   readonly keys: KeysAtOnce;
+  readonly locks: SnapshotLocks;
+  readonly tiers: SnapshotTiers;
+  readonly modifications: VolumeModifications;
   readonly idempotency: Idempotency;
   readonly clock: () => Date;
   /** Images that name the snapshot; `root` where it is their root device (L-8). */
   readonly imagesUsingSnapshot: (
     id: string,
-  ) => Promise<readonly { readonly imageId: string; readonly root: boolean }[]>;
+  ) => Promise<readonly { readonly imageId: string; readonly root: boolean; readonly disabled?: boolean }[]>;
 }
 
 /** What is asked of KMS before the answer: the key of a copy (CS-4, CS-5), and the default key. */
@@ -47,6 +53,7 @@ export function showVolume(volume: VolumeRecord, tags: readonly Tag[] | undefine
     VolumeId: volume.id,
     Size: volume.sizeGiB,
     SnapshotId: volume.snapshotId ?? '',
+    ...(volume.sourceVolumeId && { SourceVolumeId: volume.sourceVolumeId }),
     AvailabilityZone: volume.availabilityZone,
     ...(zoneId !== undefined && { AvailabilityZoneId: zoneId }),
     State: volume.state,
@@ -85,6 +92,11 @@ export function showSnapshot(snapshot: SnapshotRecord, tags: readonly Tag[] | un
     ...(snapshot.kmsKeyArn && { KmsKeyId: snapshot.kmsKeyArn }),
     ...(snapshot.dataKeyId && { DataEncryptionKeyId: snapshot.dataKeyId }),
     StorageTier: snapshot.storageTier,
+    ...(snapshot.restoreExpiryTime && { RestoreExpiryTime: snapshot.restoreExpiryTime }),
+    ...(snapshot.transferType && { TransferType: snapshot.transferType }),
+    ...(snapshot.completionDurationMinutes !== undefined && {
+      CompletionDurationMinutes: snapshot.completionDurationMinutes,
+    }),
     ...tagSet(tags),
   };
 }

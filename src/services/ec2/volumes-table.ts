@@ -16,15 +16,23 @@ import {
   resetEbsDefaultKmsKeyId,
 } from './ebs-encryption-by-default.ts';
 import {
+  describeFastSnapshotRestores,
+  disableFastSnapshotRestores,
+  enableFastSnapshotRestores,
+} from './fast-snapshot-restores.ts';
+import {
   describeSnapshotAttribute,
   modifySnapshotAttribute,
   resetSnapshotAttribute,
 } from './modify-snapshot-attribute.ts';
+import { describeVolumesModifications, modifyVolume, modifyVolumeAttribute } from './modify-volume.ts';
 import {
   disableSnapshotBlockPublicAccess,
   enableSnapshotBlockPublicAccess,
   getSnapshotBlockPublicAccessState,
 } from './snapshot-block-public-access.ts';
+import { describeLockedSnapshots, lockSnapshot, unlockSnapshot } from './snapshot-locks.ts';
+import { describeSnapshotTierStatus, modifySnapshotTier, restoreSnapshotTier } from './snapshot-tiers.ts';
 import type { VolumeDeps } from './volume-shapes.ts';
 
 /** Volumes, snapshots and encryption by default. */
@@ -36,22 +44,34 @@ export function volumeOperations(deps: VolumeDeps): Ec2Part {
       CreateVolume: createVolume(deps),
       DeleteSnapshot: deleteSnapshot(deps),
       DeleteVolume: deleteVolume(deps),
+      DescribeFastSnapshotRestores: describeFastSnapshotRestores(deps),
+      DescribeLockedSnapshots: describeLockedSnapshots(deps),
       DescribeSnapshotAttribute: describeSnapshotAttribute(deps),
       DescribeSnapshots: describeSnapshots(deps),
+      DescribeSnapshotTierStatus: describeSnapshotTierStatus(deps),
       DescribeVolumeAttribute: describeVolumeAttribute(deps),
       DescribeVolumeStatus: describeVolumeStatus(deps),
       DescribeVolumes: describeVolumes(deps),
+      DescribeVolumesModifications: describeVolumesModifications(deps),
       DisableEbsEncryptionByDefault: disableEbsEncryptionByDefault(deps),
+      DisableFastSnapshotRestores: disableFastSnapshotRestores(deps),
       DisableSnapshotBlockPublicAccess: disableSnapshotBlockPublicAccess(deps),
       EnableEbsEncryptionByDefault: enableEbsEncryptionByDefault(deps),
+      EnableFastSnapshotRestores: enableFastSnapshotRestores(deps),
       EnableSnapshotBlockPublicAccess: enableSnapshotBlockPublicAccess(deps),
       GetEbsDefaultKmsKeyId: getEbsDefaultKmsKeyId(deps),
       GetEbsEncryptionByDefault: getEbsEncryptionByDefault(deps),
       GetSnapshotBlockPublicAccessState: getSnapshotBlockPublicAccessState(deps),
+      LockSnapshot: lockSnapshot(deps),
       ModifyEbsDefaultKmsKeyId: modifyEbsDefaultKmsKeyId(deps),
       ModifySnapshotAttribute: modifySnapshotAttribute(deps),
+      ModifySnapshotTier: modifySnapshotTier(deps),
+      ModifyVolume: modifyVolume(deps),
+      ModifyVolumeAttribute: modifyVolumeAttribute(deps),
       ResetEbsDefaultKmsKeyId: resetEbsDefaultKmsKeyId(deps),
       ResetSnapshotAttribute: resetSnapshotAttribute(deps),
+      RestoreSnapshotTier: restoreSnapshotTier(deps),
+      UnlockSnapshot: unlockSnapshot(deps),
     },
   };
 }

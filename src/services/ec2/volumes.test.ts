@@ -205,7 +205,7 @@ test('CS-4, CS-5, CS-10, CS-11: CopySnapshot looks at keys and parameters before
       `The destination region specified in PresignedUrl: 'r' is incorrect`,
     ],
     [{ ...base, DestinationOutpostArn: 'arn:x' }, 'UnsupportedOperation'],
-    [{ ...base, CompletionDurationMinutes: 15 }, 'UnsupportedOperation'],
+    [{ ...base, CompletionDurationMinutes: 14 }, 'InvalidParameterValue'],
   ];
   for (const [input, code, message] of refusals) await fails(run(call, 'CopySnapshot', input), code, message);
   const blind = await house.userOf(house.build, 'blind', [
