@@ -11,107 +11,39 @@ import { explain } from '../authz/explain.ts';
 import { issuePermit } from '../authz/permit.ts';
 import { compilePolicy } from '../authz/policy.ts';
 import { conditionKeysOf, contextOf } from './context.ts';
-import type { ControlPolicyType } from './control-policies.ts';
-import type { Organizations } from './organization.ts';
 import type { Policies } from './policies.ts';
+import { policiesOfPrincipal } from './principal-policies.ts';
+import type { StandingOf } from './standings.ts';
 import { cacheOf, type Store } from './store.ts';
 
 const PRINCIPALS_CACHED_MAX = 10_000;
-const ACCOUNTS_CACHED_MAX = 10_000;
 
-interface PrincipalPolicies {
+interface CompiledPolicies {
   readonly identity: readonly NamedPolicy[];
   readonly boundary?: NamedPolicy;
   readonly linkedService: boolean;
 }
 
-/** What the organization says of one account. */
-export interface AccountStanding {
-  readonly organizationId?: string;
-  /** `o-…/r-…/ou-…/` */
-  readonly organizationPath?: string;
-  /** Organization root, units and the account itself: what each level of the control policies is attached to. */
-  readonly levels?: readonly string[];
-  /** Absent where service control policies do not apply: the management account (1.3). */
-  readonly serviceControl?: readonly (readonly NamedPolicy[])[];
-  readonly resourceControl?: readonly (readonly NamedPolicy[])[];
-}
+export function createAuthorizer(store: Store, standingOf: StandingOf, policies: Policies): Authorizer {
+  const principals = cacheOf<CompiledPolicies>(store, PRINCIPALS_CACHED_MAX);
 
-export function createAuthorizer(store: Store, organizations: Organizations, policies: Policies): Authorizer {
-  const principals = cacheOf<PrincipalPolicies>(store, PRINCIPALS_CACHED_MAX);
-  const standings = cacheOf<AccountStanding>(store, ACCOUNTS_CACHED_MAX);
-
-  async function policiesOf(caller: Caller): Promise<PrincipalPolicies> {
+  async function policiesOf(caller: Caller): Promise<CompiledPolicies> {
     if (caller.type === 'Account' || caller.type === 'Service') return NO_POLICIES;
     return principals.get(caller.uniqueId, () => loadPolicies(caller));
   }
 
-  async function loadPolicies(caller: Caller): Promise<PrincipalPolicies> {
-    const owners = [caller.uniqueId];
-    let boundaryArn: string | null = null;
-    let linkedService = false;
-    const tables = store.read();
-    if (caller.type === 'User') {
-      const rows = await tables.selectFrom('identity_user').selectAll().where('id', '=', caller.uniqueId).execute();
-      // A deleted user's last call finds nothing that allows it.
-      if (!rows[0]) return NO_POLICIES;
-      boundaryArn = rows[0].boundary_arn;
-      const groups = await tables
-        .selectFrom('identity_group_member')
-        .select('group_id')
-        .where('user_id', '=', caller.uniqueId)
-        .execute();
-      owners.push(...groups.map((row) => row.group_id));
-    } else {
-      const rows = await tables.selectFrom('identity_role').selectAll().where('id', '=', caller.uniqueId).execute();
-      if (!rows[0]) return NO_POLICIES;
-      boundaryArn = rows[0].boundary_arn;
-      linkedService = rows[0].linked_service !== null;
-    }
-    const identity: NamedPolicy[] = [];
-    for (const owner of owners) {
-      for (const { name, document } of await policies.inlineOf(owner)) identity.push(named(name, document));
-      for (const { arn } of await policies.attachedTo(owner)) identity.push(named(arn, await requireDocument(arn)));
-    }
+  async function loadPolicies(caller: Caller): Promise<CompiledPolicies> {
+    const type = caller.type === 'User' ? 'user' : 'role';
+    const found = await policiesOfPrincipal(store, policies, type, caller.uniqueId);
+    // A deleted principal's last call finds nothing that allows it.
+    if (!found) return NO_POLICIES;
+    const { identity, boundary, linkedService } = found;
     return {
-      identity,
-      ...(boundaryArn === null ? {} : { boundary: named(boundaryArn, await requireDocument(boundaryArn)) }),
+      identity: identity.map(({ name, document }) => named(name, document)),
+      ...(boundary ? { boundary: named(boundary.name, boundary.document) } : {}),
       linkedService,
     };
   }
-
-  async function requireDocument(arn: string): Promise<string> {
-    const document = await policies.documentOf(arn);
-    if (document === undefined) throw new Error(`attached policy ${arn} does not exist`);
-    return document;
-  }
-
-  async function loadStanding(accountId: string): Promise<AccountStanding> {
-    const account = await organizations.account(accountId);
-    if (!account) return {};
-    const organization = await organizations.get();
-    const path = await organizations.pathTo(account.parentId);
-    const member = accountId !== organization.managementAccount;
-    const levels = [...path, accountId];
-    return {
-      organizationId: organization.id,
-      organizationPath: `${[organization.id, ...path].join('/')}/`,
-      ...(member
-        ? {
-            levels,
-            serviceControl: await controlPolicies(levels, 'SERVICE_CONTROL_POLICY'),
-            resourceControl: await controlPolicies(levels, 'RESOURCE_CONTROL_POLICY'),
-          }
-        : {}),
-    };
-  }
-
-  async function controlPolicies(levels: readonly string[], type: ControlPolicyType): Promise<NamedPolicy[][]> {
-    const found = await Promise.all(levels.map((level) => organizations.controlPoliciesOn(level)));
-    return found.map((level) => level.filter((one) => one.type === type).map((one) => named(one.arn, one.document)));
-  }
-
-  const standingOf = (accountId: string) => standings.get(accountId, () => loadStanding(accountId));
 
   /** Everything a decision looks at, and what the service control levels are attached to. */
   async function gather(
@@ -170,7 +102,7 @@ export function createAuthorizer(store: Store, organizations: Organizations, pol
   };
 }
 
-const NO_POLICIES: PrincipalPolicies = { identity: [], linkedService: false };
+const NO_POLICIES: CompiledPolicies = { identity: [], linkedService: false };
 const RESOURCE_POLICY = { 'kms-key': 'key policy', role: 'trust policy', other: 'resource policy' } as const;
 
 function named(name: string, document: string): NamedPolicy {

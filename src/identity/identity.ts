@@ -18,6 +18,8 @@ import { createPolicies, type Policies } from './policies.ts';
 import { createPolicyPrincipals } from './principals.ts';
 import { createRoles, type Roles } from './roles.ts';
 import { createSessions, type Sessions } from './sessions.ts';
+import { createSimulator, type Simulator } from './simulator.ts';
+import { createStandings } from './standings.ts';
 import { createStore } from './store.ts';
 import { createGroups, createUsers, type Groups, type Users } from './users.ts';
 
@@ -40,6 +42,7 @@ export interface Identity {
   readonly sessions: Sessions;
   readonly principals: PolicyPrincipals;
   readonly authorizer: Authorizer;
+  readonly simulator: Simulator;
   readonly credentials: CredentialStore;
   /** Grows with every committed change of who there is and what they may do. */
   generation(): number;
@@ -54,6 +57,7 @@ export function createIdentity({ db, rootKey, clock }: IdentityDeps): Identity {
   const organizations = createOrganizations(store, roles);
   const policies = createPolicies(store);
   const accessKeys = createAccessKeys(store);
+  const standingOf = createStandings(store, organizations);
   return {
     generation: store.generation,
     organizations,
@@ -65,7 +69,8 @@ export function createIdentity({ db, rootKey, clock }: IdentityDeps): Identity {
     accessKeys,
     sessions: createSessions(store),
     principals,
-    authorizer: createAuthorizer(store, organizations, policies),
+    authorizer: createAuthorizer(store, standingOf, policies),
+    simulator: createSimulator(store, standingOf, policies),
     credentials: createCredentialStore(store, policies),
     bootstrap: (options = {}) => bootstrap(store, organizations, accessKeys, options),
   };

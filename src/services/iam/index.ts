@@ -11,6 +11,7 @@ import * as profiles from './instance-profiles.ts';
 import * as policies from './policies.ts';
 import * as roles from './roles.ts';
 import * as linked from './service-linked-roles.ts';
+import * as simulate from './simulate.ts';
 import * as users from './users.ts';
 
 export type { Iam } from './iam.ts';
@@ -101,6 +102,11 @@ export function iamService(iam: Iam): Service {
     DeleteInstanceProfile: profiles.deleteInstanceProfile(iam),
     AddRoleToInstanceProfile: profiles.addRoleToInstanceProfile(iam),
     RemoveRoleFromInstanceProfile: profiles.removeRoleFromInstanceProfile(iam),
+
+    SimulatePrincipalPolicy: simulate.simulatePrincipalPolicy(iam),
+    SimulateCustomPolicy: simulate.simulateCustomPolicy(iam),
+    GetContextKeysForPrincipalPolicy: simulate.getContextKeysForPrincipalPolicy(iam),
+    GetContextKeysForCustomPolicy: simulate.getContextKeysForCustomPolicy(iam),
 
     CreateAccountAlias: accountAliases.createAccountAlias(iam),
     DeleteAccountAlias: accountAliases.deleteAccountAlias(iam),
