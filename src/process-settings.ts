@@ -21,7 +21,9 @@ const COMPILED = join(import.meta.dirname, '..', 'node_modules', '.cache', 'ingo
 export function settleProcess(): void {
   const { argv, execArgv, execPath, execve } = process;
   const settled = execArgv.some((argument) => argument.startsWith('--max-semi-space-size'));
-  if (settled || argv[2] !== 'serve' || !execve || process.platform === 'win32') return;
+  // A profiler's clock would end a process that has been replaced under it.
+  const profiled = `${execArgv.join(' ')} ${process.env.NODE_OPTIONS ?? ''}`.includes('-prof');
+  if (settled || profiled || argv[2] !== 'serve' || !execve || process.platform === 'win32') return;
   execve(execPath, [execPath, YOUNG_GENERATION, ...execArgv, ...argv.slice(1)], {
     MALLOC_ARENA_MAX: HEAPS_OF_THE_C_LIBRARY,
     NODE_COMPILE_CACHE: COMPILED,
