@@ -38,7 +38,7 @@ interface CreatePayload {
   readonly caller: CallRecord;
 }
 
-async function insertVolume(
+export async function insertVolume(
   ctx: Context,
   tx: Tx,
   call: Call,
@@ -167,7 +167,7 @@ export async function ensureVolumeGrant(ctx: Context, call: Call, row: VolumeRow
 }
 
 /** Everything between the record in `creating` and the volume in `available`. May run any number of times. */
-async function makeVolume(ctx: Context, call: Call, id: VolumeId): Promise<void> {
+export async function makeVolume(ctx: Context, call: Call, id: VolumeId): Promise<void> {
   let row = await volumeRow(reading(ctx.db), id);
   if (row?.state !== 'creating') return;
   if (row.data_key_id === null) {
@@ -193,7 +193,7 @@ async function makeVolume(ctx: Context, call: Call, id: VolumeId): Promise<void>
 }
 
 /** The volume is gone for whoever asks (CV-2); a job removes what there is of it. */
-async function vanish(ctx: Context, id: VolumeId): Promise<void> {
+export async function vanish(ctx: Context, id: VolumeId): Promise<void> {
   await ctx.db.write(async (tx) => {
     const { numUpdatedRows } = await writing(tx)
       .updateTable('volumes')

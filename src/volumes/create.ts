@@ -4,8 +4,9 @@ import type { RootKey } from '../crypto/root-key.ts';
 import * as attachments from './attachments.ts';
 import { type Context, KeyedLock, refuse, type VolumesDeps } from './context.ts';
 import { copySnapshotProgram, startCopy } from './copy-snapshot.ts';
+import { copyVolumeProgram, startVolumeCopy } from './copy-volume.ts';
 import { createNow, createVolumeProgram, startCreate } from './create-volume.ts';
-import { decideCopy, decideVolume } from './decide.ts';
+import { decideCopy, decideVolume, decideVolumeCopy } from './decide.ts';
 import { createEbsDefaults } from './defaults.ts';
 import { deleteVolume, deleteVolumeProgram } from './delete-volume.ts';
 import { createDirectSnapshots, type DirectSnapshots } from './direct.ts';
@@ -17,7 +18,7 @@ import { createSnapshotTiers, type SnapshotTiers } from './snapshot-tiers.ts';
 import type { MapRoot } from './storage.ts';
 import { inChunks, reading, snapshotRecords, snapshotRow, volumeRecords, volumeRow, writing } from './tables.ts';
 import { completeUploadProgram, UploadActivity, uploadTimeoutProgram } from './upload-jobs.ts';
-import { sealSnapshotProgram, startSnapshot } from './volume-snapshots.ts';
+import { sealSnapshotProgram, startSnapshot, startSnapshots } from './volume-snapshots.ts';
 import type { EbsDefaults, Snapshots, Volumes } from './volumes.ts';
 
 export { volumesMigrations } from './tables.ts';
@@ -46,6 +47,7 @@ export function createVolumes(deps: CreateVolumesDeps): VolumesParts {
   const snapshots = snapshotsOf(ctx, ebsDefaults);
   const volumes = volumesOf(ctx, ebsDefaults, snapshots);
   deps.jobs.register(createVolumeProgram(ctx));
+  deps.jobs.register(copyVolumeProgram(ctx));
   deps.jobs.register(deleteVolumeProgram(ctx));
   deps.jobs.register(resealBaseProgram(ctx));
   deps.jobs.register(sealSnapshotProgram(ctx));
@@ -123,6 +125,13 @@ function snapshotsOf(ctx: Context, ebsDefaults: EbsDefaults): Snapshots {
     decideCopy: (call, decision) => decideCopy({ keys, defaults: ebsDefaults }, call, decision),
     startCopy: (tx, call, request) => startCopy(ctx, tx, call, request),
     startSnapshot: (call, _permit, request, within) => startSnapshot(ctx, call, request, within),
+    startSnapshots: (call, _permit, { volumeIds, description }, within) =>
+      startSnapshots(
+        ctx,
+        call,
+        volumeIds.map((volumeId) => ({ volumeId, description })),
+        within,
+      ),
     delete: (tx, id) => deleteSnapshot(ctx, tx, id),
     async setSharing(tx, id, sharing) {
       const queries = writing(tx);
@@ -180,6 +189,9 @@ function volumesOf(ctx: Context, ebsDefaults: EbsDefaults, snapshots: Snapshots)
       return decideVolume({ keys, defaults: ebsDefaults }, call, request, source);
     },
     startCreate: (tx, call, request, outcome) => startCreate(ctx, tx, call, request, outcome),
+    decideCopy: (call, source, request) => decideVolumeCopy({ keys, defaults: ebsDefaults }, call, source, request),
+    startCopy: (call, _permit, source, request, outcome, within) =>
+      startVolumeCopy(ctx, call, source, request, outcome, within),
     createNow: (call, id, request, outcome) => createNow(ctx, call, id, request, outcome),
     attach: (call, volume, to) => attachments.attach(ctx, call, volume, to),
     openForInstance: (call, volume, instanceId) => attachments.openForInstance(ctx, call, volume, instanceId),

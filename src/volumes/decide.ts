@@ -12,7 +12,14 @@ import {
   snapshotCopyOutcome,
   volumeOutcome,
 } from './outcomes.ts';
-import type { CopyDecision, EbsDefaults, EncryptionOutcome, SnapshotRecord, VolumeRequest } from './volumes.ts';
+import type {
+  CopyDecision,
+  EbsDefaults,
+  EncryptionOutcome,
+  SnapshotRecord,
+  VolumeRecord,
+  VolumeRequest,
+} from './volumes.ts';
 
 export const AWS_MANAGED_ALIAS = 'alias/aws/ebs';
 
@@ -65,6 +72,23 @@ export async function decideCopy(deps: Deps, call: Call, decision: CopyDecision)
       : imageCopyOutcome({ ...request, sameRegion: source === undefined || source.region === call.region });
   const facts = source ? { snapshotId: source.id } : {};
   return withKey(deps.keys, call, choiceOf(choice, facts), { given: decision.kmsKeyId, byDefault: kmsKeyId, source });
+}
+
+/** BI-12: `Encrypted` without a key means the default key, and what is encrypted stays so whatever is asked. */
+export async function decideVolumeCopy(
+  deps: Deps,
+  call: Call,
+  source: VolumeRecord,
+  request: Pick<VolumeRequest, 'encrypted' | 'kmsKeyId'>,
+): Promise<EncryptionOutcome> {
+  const { encryptionByDefault, kmsKeyId } = await deps.defaults.get(call.caller.accountId, call.region);
+  const choice = volumeOutcome({
+    source: source.encrypted && request.encrypted !== true ? 'own-encrypted' : 'none',
+    encrypted: source.encrypted && !request.kmsKeyId && request.encrypted === false ? undefined : request.encrypted,
+    keyGiven: request.kmsKeyId !== undefined,
+    encryptionByDefault,
+  });
+  return withKey(deps.keys, call, choiceOf(choice, {}), { given: request.kmsKeyId, byDefault: kmsKeyId, source });
 }
 
 function choiceOf(choice: Choice, facts: { readonly snapshotId?: string }): KeyChoice {

@@ -414,6 +414,7 @@ export async function volumeRecords(queries: Queries, rows: readonly VolumeRow[]
     encrypted: row.encrypted === 1,
     ...(row.kms_key_arn === null ? {} : { kmsKeyArn: row.kms_key_arn }),
     ...(row.encrypted && row.data_key_id !== null ? { dataKeyId: row.data_key_id } : {}),
+    underAwsManagedKey: row.aws_managed_key === 1,
     attachments: (byVolume.get(row.id) ?? []).map((attachment) => ({
       instanceId: attachment.instance_id,
       device: attachment.device,

@@ -38,6 +38,7 @@ export interface SnapshotRequest {
   readonly volumeId: VolumeId;
   readonly description: string;
   readonly id?: SnapshotId;
+  readonly purpose?: SnapshotRow['purpose'];
 }
 
 async function requireSnapshottable(
@@ -52,66 +53,102 @@ async function requireSnapshottable(
   return { ...row, overlay };
 }
 
+/** Freezes volume after volume; the writes of all wait while `record` runs, so that their snapshots are of one moment. */
+async function freezeAll(
+  ctx: Context,
+  ids: readonly VolumeId[],
+  record: (overlays: ReadonlyMap<VolumeId, string>) => Promise<void>,
+  overlays = new Map<VolumeId, string>(),
+): Promise<void> {
+  const [first, ...rest] = ids;
+  if (first === undefined) return record(overlays);
+  await ctx.storage.freeze(first, (newOverlay) => freezeAll(ctx, rest, record, overlays.set(first, newOverlay)));
+}
+
+/** One transaction records all of them; `within` joins it. Volumes are named once each. */
+export async function startSnapshots(
+  ctx: Context,
+  call: Call,
+  requests: readonly SnapshotRequest[],
+  within: ((tx: Tx, snapshots: readonly SnapshotRecord[]) => Promise<void>) | undefined,
+): Promise<SnapshotRecord[]> {
+  for (const { volumeId } of requests) {
+    await requireSnapshottable(await volumeRow(reading(ctx.db), volumeId), volumeId);
+  }
+  let records: SnapshotRecord[] = [];
+  // In one order for everybody, so that no two requests wait for each other's volumes.
+  const ids = requests.map(({ volumeId }) => volumeId).sort();
+  await freezeAll(ctx, ids, (overlays) =>
+    ctx.db.write(async (tx) => {
+      const rows: SnapshotRow[] = [];
+      for (const request of requests) rows.push(await recordSnapshot(ctx, tx, call, request, overlays));
+      records = await snapshotRecords(writing(tx), rows, ctx);
+      await within?.(tx, records);
+    }),
+  );
+  return records;
+}
+
 export async function startSnapshot(
   ctx: Context,
   call: Call,
   request: SnapshotRequest,
   within: ((tx: Tx, snapshot: SnapshotRecord) => Promise<void>) | undefined,
 ): Promise<SnapshotRecord> {
-  const { volumeId, description } = request;
-  const id = request.id ?? newEc2Id<SnapshotId>('snap');
-  const before = await snapshotRow(reading(ctx.db), id);
+  const before = request.id && (await snapshotRow(reading(ctx.db), request.id));
   if (before) return (await snapshotRecords(reading(ctx.db), [before], ctx))[0]!;
-  await requireSnapshottable(await volumeRow(reading(ctx.db), volumeId), volumeId);
-
-  let record: SnapshotRecord | undefined;
-  await ctx.storage.freeze(volumeId, (newOverlay) =>
-    ctx.db.write(async (tx) => {
-      const queries = writing(tx);
-      const volume = await requireSnapshottable(await volumeRow(queries, volumeId), volumeId);
-      const frozen = [...(JSON.parse(volume.frozen) as string[]), volume.overlay];
-      await queries
-        .updateTable('volumes')
-        .set({ frozen: JSON.stringify(frozen), overlay: newOverlay })
-        .where('id', '=', volumeId)
-        .execute();
-      const row: SnapshotRow = {
-        id,
-        sequence: await nextSequence(queries),
-        region: volume.region,
-        owner_id: call.caller.accountId,
-        origin: 'volume',
-        volume_id: volumeId,
-        volume_size_gib: volume.size_gib,
-        state: 'pending',
-        state_message: null,
-        progress: '',
-        start_time: ctx.clock().getTime(),
-        completion_time: null,
-        description,
-        encrypted: volume.encrypted,
-        aws_managed_key: volume.aws_managed_key,
-        storage_tier: 'standard',
-        public: 0,
-        ...keyColumns(wrappedKeyOf(volume)!),
-        map_root: null,
-        source_root: volume.base_root,
-        parent_id: null,
-        frozen_through: volume.overlay,
-        upload: null,
-        upload_timeout_ms: null,
-        completion_minutes: null,
-        purpose: null,
-        restored_until: null,
-      };
-      await queries.insertInto('snapshots').values(row).execute();
-      await ctx.jobs.enqueue<SealPayload>(tx, SEAL_SNAPSHOT, { id, volumeId });
-      record = (await snapshotRecords(queries, [row], ctx))[0]!;
-      await within?.(tx, record);
-    }),
-  );
-  if (!record) throw new Error(`the overlay of ${volumeId} was frozen without a record`);
+  const [record] = await startSnapshots(ctx, call, [request], async (tx, [made]) => within?.(tx, made!));
+  if (!record) throw new Error(`the overlay of ${request.volumeId} was frozen without a record`);
   return record;
+}
+
+async function recordSnapshot(
+  ctx: Context,
+  tx: Tx,
+  call: Call,
+  { volumeId, description, id = newEc2Id<SnapshotId>('snap'), purpose = null }: SnapshotRequest,
+  overlays: ReadonlyMap<VolumeId, string>,
+): Promise<SnapshotRow> {
+  const queries = writing(tx);
+  const volume = await requireSnapshottable(await volumeRow(queries, volumeId), volumeId);
+  const frozen = [...(JSON.parse(volume.frozen) as string[]), volume.overlay];
+  await queries
+    .updateTable('volumes')
+    .set({ frozen: JSON.stringify(frozen), overlay: overlays.get(volumeId)! })
+    .where('id', '=', volumeId)
+    .execute();
+  const row: SnapshotRow = {
+    id,
+    sequence: await nextSequence(queries),
+    region: volume.region,
+    owner_id: call.caller.accountId,
+    origin: 'volume',
+    volume_id: volumeId,
+    volume_size_gib: volume.size_gib,
+    state: 'pending',
+    state_message: null,
+    progress: '',
+    start_time: ctx.clock().getTime(),
+    completion_time: null,
+    description,
+    encrypted: volume.encrypted,
+    aws_managed_key: volume.aws_managed_key,
+    storage_tier: 'standard',
+    public: 0,
+    ...keyColumns(wrappedKeyOf(volume)!),
+    map_root: null,
+    source_root: volume.base_root,
+    parent_id: null,
+    frozen_through: volume.overlay,
+    upload: null,
+    upload_timeout_ms: null,
+    completion_minutes: null,
+    purpose,
+    restored_until: null,
+  };
+  await queries.insertInto('snapshots').values(row).execute();
+  await ctx.jobs.enqueue<SealPayload>(tx, SEAL_SNAPSHOT, { id, volumeId });
+  return row;
 }
 
 /** Snapshots of one volume are sealed in the order they were made, so that each stands on the one before. */

@@ -67,6 +67,7 @@ export interface VolumeRecord {
   readonly encrypted: boolean;
   readonly kmsKeyArn?: Arn;
   readonly dataKeyId?: DataKeyId;
+  readonly underAwsManagedKey: boolean;
   readonly attachments: readonly VolumeAttachment[];
 }
 
@@ -155,6 +156,13 @@ export interface Snapshots {
     request: { readonly volumeId: VolumeId; readonly description: string; readonly id?: SnapshotId },
     within?: (tx: Tx, snapshot: SnapshotRecord) => Promise<void>,
   ): Promise<SnapshotRecord>;
+  /** Snapshots of several volumes at one moment (CreateSnapshots); as {@link startSnapshot} otherwise. */
+  startSnapshots(
+    call: Call,
+    permit: Permit,
+    request: { readonly volumeIds: readonly VolumeId[]; readonly description: string },
+    within: (tx: Tx, snapshots: readonly SnapshotRecord[]) => Promise<void>,
+  ): Promise<SnapshotRecord[]>;
   /** Refuses a locked one (L-13); whether an image uses it (L-8) is asked by the service. Its blocks go when nothing names them. */
   delete(tx: Tx, id: SnapshotId): Promise<void>;
   setSharing(tx: Tx, id: SnapshotId, sharing: { sharedWith: readonly AccountId[]; public: boolean }): Promise<void>;
@@ -189,6 +197,24 @@ export interface Volumes {
    * it `available`; if KMS refuses, the volume vanishes (CV-2).
    */
   startCreate(tx: Tx, call: Call, request: VolumeRequest, outcome: EncryptionOutcome): Promise<VolumeRecord>;
+  /** BI-12: an encrypted volume gives encrypted copies only. */
+  decideCopy(
+    call: Call,
+    source: VolumeRecord,
+    request: Pick<VolumeRequest, 'encrypted' | 'kmsKeyId'>,
+  ): Promise<EncryptionOutcome>;
+  /**
+   * CopyVolumes: records a volume in `creating` that will hold what the source holds now; `within` joins that
+   * transaction. As {@link startCreate} otherwise. Do not call inside a transaction.
+   */
+  startCopy(
+    call: Call,
+    permit: Permit,
+    source: VolumeRecord,
+    request: Omit<VolumeRequest, 'snapshotId'>,
+    outcome: EncryptionOutcome,
+    within: (tx: Tx, volume: VolumeRecord) => Promise<void>,
+  ): Promise<VolumeRecord>;
   /**
    * The same done to the end, for a launch: resolves with the available volume, throws `Denied` or a key refusal, and
    * then leaves no volume behind. May be repeated with the same `id`.

@@ -98,7 +98,7 @@ async function checkedRequest(
 }
 
 /** Condition keys of the volume to be (7.3, 7.4, 7.7): the final state, encryption by default included. */
-function newVolumeContext(call: Call, request: VolumeRequest, outcome: EncryptionOutcome) {
+export function newVolumeContext(call: Call, request: VolumeRequest, outcome: EncryptionOutcome) {
   const key = outcome.kmsKeyArn ?? outcome.kmsKey;
   return {
     'ec2:AvailabilityZone': request.availabilityZone,
@@ -118,7 +118,7 @@ function tokenOf(call: Call, input: InputOf<CreateVolumeCommand>): TokenUse | un
 }
 
 /** CV-5. */
-const mismatch = () =>
+export const tokenMismatch = () =>
   ec2Error(
     'IdempotentParameterMismatch',
     'Parameters on this idempotent request are inconsistent with parameters used in previous request(s).',
@@ -139,7 +139,7 @@ async function replayed(
       `The client token '${use.token}' is associated with resource '${earlier.resultId}' which has already been deleted. Please use a different client token.`,
     );
   }
-  if (earlier.parametersHash !== hash) throw mismatch();
+  if (earlier.parametersHash !== hash) throw tokenMismatch();
   return volume;
 }
 

@@ -1,6 +1,7 @@
 import type { Ec2Part } from './common.ts';
 import { copyImage } from './copy-image.ts';
 import { createImage } from './create-image.ts';
+import { createSnapshots } from './create-snapshots.ts';
 import { deregisterImage } from './deregister-image.ts';
 import { describeImageAttribute } from './describe-image-attribute.ts';
 import { describeImages } from './describe-images.ts';
@@ -28,6 +29,7 @@ export function imageOperations(deps: ImageDeps): Ec2Part {
       CancelImageLaunchPermission: cancelImageLaunchPermission(deps),
       CopyImage: copyImage(deps),
       CreateImage: createImage(deps),
+      CreateSnapshots: createSnapshots(deps),
       DeregisterImage: deregisterImage(deps),
       DescribeImageAttribute: describeImageAttribute(deps),
       DescribeImages: describeImages(deps),

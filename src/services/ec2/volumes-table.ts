@@ -1,5 +1,6 @@
 import type { Ec2Part } from './common.ts';
 import { copySnapshot } from './copy-snapshot.ts';
+import { copyVolumes } from './copy-volumes.ts';
 import { createSnapshot } from './create-snapshot.ts';
 import { createVolume } from './create-volume.ts';
 import { deleteSnapshot } from './delete-snapshot.ts';
@@ -40,6 +41,7 @@ export function volumeOperations(deps: VolumeDeps): Ec2Part {
   return {
     operations: {
       CopySnapshot: copySnapshot(deps),
+      CopyVolumes: copyVolumes(deps),
       CreateSnapshot: createSnapshot(deps),
       CreateVolume: createVolume(deps),
       DeleteSnapshot: deleteSnapshot(deps),
