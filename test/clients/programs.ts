@@ -38,6 +38,9 @@ export async function runProgram(program: string, args: readonly string[], optio
   });
 }
 
+/** No pager, and no search for a metadata service. */
+export const QUIET = { AWS_PAGER: '', AWS_EC2_METADATA_DISABLED: 'true' };
+
 /** Endpoint, keys and region as `ingot env` exports them, for the root user of the management account. */
 export async function rootEnvironment(ingot: Ingot, region = 'us-east-1'): Promise<Record<string, string>> {
   const { accessKeyId, secretAccessKey } = await ingot.root();
@@ -57,6 +60,3 @@ export const profileEnvironment = (ingot: Ingot, profile: string): Record<string
   AWS_PROFILE: profile,
   ...QUIET,
 });
-
-/** No pager, and no search for a metadata service. */
-const QUIET = { AWS_PAGER: '', AWS_EC2_METADATA_DISABLED: 'true' };
