@@ -1,6 +1,6 @@
 /**
  * CopyVolumes (BI-12). The source is frozen when the copy is recorded, through a snapshot that nobody sees: the copy is
- * of the moment of the request, and is made from that snapshot as any volume is.
+ * of the moment of the request, and made from that snapshot like every volume from one.
  */
 import type { Call } from '../authz/caller.ts';
 import type { Tx } from '../db/db.ts';

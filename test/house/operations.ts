@@ -160,7 +160,7 @@ const SSH = [{ IpProtocol: 'tcp', FromPort: 22, ToPort: 22, IpRanges: [{ CidrIp:
 const TEXTS: readonly (readonly [RegExp, string])[] = [
   [/^(Source)?Snapshot(Id)?$|^(First|Second)SnapshotId$/, `snap-${DIGITS}`],
   [/^(Source)?ImageId$/, `ami-${DIGITS}`],
-  [/^VolumeId$/, `vol-${DIGITS}`],
+  [/^(Source)?VolumeId$/, `vol-${DIGITS}`],
   [/^InstanceId$/, `i-${DIGITS}`],
   [/^Resource(Id)?$/, `i-${DIGITS}`],
   [/Region$/, 'eu-central-1'],
