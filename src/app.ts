@@ -223,7 +223,16 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
 
   const wire = new Wire(REGISTRY);
   const authenticator = createAuthenticator({ credentials: identity.credentials, regions: REGIONS, clock });
-  const pipeline = createPipeline({ wire, services, authenticator, audit, log, clock });
+  const pipeline = createPipeline({
+    wire,
+    services,
+    authenticator,
+    audit,
+    log,
+    clock,
+    noteUse: ({ caller, region, now }, service) => identity.lastUses.note(caller, service, region, now, log),
+  });
+  closers.add(() => identity.lastUses.flush());
   const frontDoor = createFrontDoor({ wire, pipeline, log });
 
   await instances.recover();

@@ -31,6 +31,8 @@ export interface PipelineDeps {
   readonly audit: Audit;
   readonly log: Log;
   readonly clock: () => Date;
+  /** Told of every authenticated call; must cost nothing. */
+  noteUse?(call: Call, service: string): void;
 }
 
 export type Pipeline = (request: ReceivedRequest, requestId?: string) => Promise<WireResponse>;
@@ -50,7 +52,7 @@ export function internalFailure(cause?: unknown): ApiError {
 }
 
 /** Throws at once when a service has an operation without a schema. */
-export function createPipeline({ wire, services, authenticator, audit, log, clock }: PipelineDeps): Pipeline {
+export function createPipeline({ wire, services, authenticator, audit, log, clock, noteUse }: PipelineDeps): Pipeline {
   wire.checkTables(services);
   const byName = new Map(services.map((service) => [service.name, service]));
 
@@ -66,6 +68,7 @@ export function createPipeline({ wire, services, authenticator, audit, log, cloc
     if (!authentication.ok && !(caller && region)) return claim.encodeError(authentication.error, requestId);
     const call = newCall(request, requestId, clock(), caller as Caller, region as Region);
 
+    if (authentication.ok) noteUse?.(call, name);
     const attempt = authentication.ok
       ? await run(claim, call, byName.get(name))
       : { ...named(claim), error: authentication.error };

@@ -129,6 +129,7 @@ export function createAccessKeys(store: Store) {
       await store.write(async (tables) => {
         await target(tables, permit, id);
         await tables.deleteFrom('identity_access_key').where('id', '=', id).execute();
+        await tables.deleteFrom('identity_last_use').where('subject_id', '=', id).execute();
       });
     },
   };

@@ -2,7 +2,9 @@
 import type { Permit } from '../authz/permit.ts';
 import { checkPolicy } from '../authz/policy.ts';
 import { type AccountId, type Arn, formatArn } from '../ids.ts';
+import type { Tagging } from './entities.ts';
 import { FULL_AWS_ACCESS } from './managed-policies.ts';
+import { putOrganizationTags, removeOrganizationTags } from './organization-tags.ts';
 import { refuse } from './refusals.ts';
 import type { Store, Tables } from './store.ts';
 import { lowerId } from './unique-ids.ts';
@@ -118,13 +120,15 @@ export function createControlPolicies(store: Store, get: (tables?: Tables) => Pr
 
   async function createControlPolicy(
     _permit: Permit<'organizations:CreatePolicy'>,
-    wanted: { type: ControlPolicyType; name: string; description: string; document: string },
+    wanted: { type: ControlPolicyType; name: string; description: string; document: string; tags?: Tagging },
   ): Promise<ControlPolicy> {
     checkControlPolicy(wanted.type, wanted.document);
     return store.write(async (tables) => {
       await nameIsFree(tables, wanted.type, wanted.name);
-      const row = { id: `p-${lowerId(8)}`, ...wanted, created_at: store.clock().getTime() };
+      const { tags = {}, ...document } = wanted;
+      const row = { id: `p-${lowerId(8)}`, ...document, created_at: store.clock().getTime() };
       await tables.insertInto('identity_control_policy').values(row).execute();
+      await putOrganizationTags(tables, row.id, tags);
       return policyOf(await get(tables), row);
     });
   }
@@ -158,6 +162,7 @@ export function createControlPolicies(store: Store, get: (tables?: Tables) => Pr
         .execute();
       if (used.length > 0) throw refuse('control-policy-in-use', { policy: id });
       await tables.deleteFrom('identity_control_policy').where('id', '=', id).execute();
+      await removeOrganizationTags(tables, id);
     });
   }
 

@@ -13,7 +13,9 @@ import { createAuthorizer } from './authorizer.ts';
 import { type BootstrapOptions, type BootstrapResult, bootstrap } from './bootstrap.ts';
 import { createCredentialStore } from './credentials.ts';
 import { createInstanceProfiles, type InstanceProfiles } from './instance-profiles.ts';
+import { createLastUses, type LastUses } from './last-used.ts';
 import { createOrganizations, type Organizations } from './organization.ts';
+import { createOrganizationTags, type OrganizationTags } from './organization-tags.ts';
 import { createPolicies, type Policies } from './policies.ts';
 import { createPolicyPrincipals } from './principals.ts';
 import { createRoles, type Roles } from './roles.ts';
@@ -43,6 +45,8 @@ export interface Identity {
   readonly principals: PolicyPrincipals;
   readonly authorizer: Authorizer;
   readonly simulator: Simulator;
+  readonly lastUses: LastUses;
+  readonly organizationTags: OrganizationTags;
   readonly credentials: CredentialStore;
   /** Grows with every committed change of who there is and what they may do. */
   generation(): number;
@@ -70,6 +74,8 @@ export function createIdentity({ db, rootKey, clock }: IdentityDeps): Identity {
     sessions: createSessions(store),
     principals,
     authorizer: createAuthorizer(store, standingOf, policies),
+    lastUses: createLastUses(store),
+    organizationTags: createOrganizationTags(store),
     simulator: createSimulator(store, standingOf, policies),
     credentials: createCredentialStore(store, policies),
     bootstrap: (options = {}) => bootstrap(store, organizations, accessKeys, options),

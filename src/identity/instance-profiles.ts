@@ -91,6 +91,21 @@ export function createInstanceProfiles(store: Store) {
       });
     },
 
+    /** `change` sees the tags as they are; nothing comes in between. */
+    async setTags(
+      permit: Permit<'iam:TagInstanceProfile' | 'iam:UntagInstanceProfile'>,
+      change: (before: Tagging) => Tagging,
+    ): Promise<void> {
+      await store.write(async (tables) => {
+        const profile = await target(tables, permit);
+        await tables
+          .updateTable('identity_instance_profile')
+          .set({ tags: JSON.stringify(change(profile.tags)) })
+          .where('id', '=', profile.id)
+          .execute();
+      });
+    },
+
     addRole: (permit: Permit<'iam:AddRoleToInstanceProfile'>, roleName: string): Promise<void> =>
       setRole(permit, async (tables, profile) => {
         const role = await requireRole(tables, profile.accountId, roleName);

@@ -7,6 +7,8 @@ import { type Permit, systemPermit } from '../authz/permit.ts';
 import type { Tx } from '../db/db.ts';
 import { type AccountId, type Arn, rootArn } from '../ids.ts';
 import { arnIn, attachFullAccess, createControlPolicies } from './control-policies.ts';
+import type { Tagging } from './entities.ts';
+import { putOrganizationTags, removeOrganizationTags } from './organization-tags.ts';
 import { refuse } from './refusals.ts';
 import type { createRoles } from './roles.ts';
 import type { Store, Tables } from './store.ts';
@@ -146,7 +148,7 @@ export function createOrganizations(store: Store, roles: ReturnType<typeof creat
   /** Makes a member account with its access role, which trusts the management account; or says why not. */
   async function createAccount(
     _permit: Permit<'organizations:CreateAccount'>,
-    wanted: { name: string; email: string; roleName?: string },
+    wanted: { name: string; email: string; roleName?: string; tags?: Tagging },
   ): Promise<AccountRequest> {
     return store.write(async (tables, full) => {
       const failure = await failureOf(tables, wanted.email);
@@ -166,11 +168,12 @@ export function createOrganizations(store: Store, roles: ReturnType<typeof creat
   async function addAccount(
     tables: Tables,
     full: Tx,
-    wanted: { name: string; email: string; roleName?: string },
+    wanted: { name: string; email: string; roleName?: string; tags?: Tagging },
   ): Promise<AccountId> {
     const organization = await get(tables);
     const id = await freshAccountId(tables);
     await insertAccount(tables, id, wanted.name, wanted.email, organization.rootId);
+    await putOrganizationTags(tables, id, wanted.tags ?? {});
     await attachFullAccess(tables, id);
     const roleArn = `arn:aws:iam::${id}:role/${wanted.roleName ?? ACCESS_ROLE}`;
     const why = 'a new account is entered from the management account';
@@ -242,23 +245,42 @@ export function createOrganizations(store: Store, roles: ReturnType<typeof creat
 
   async function createUnit(
     _permit: Permit<'organizations:CreateOrganizationalUnit'>,
-    wanted: { parentId: string; name: string },
+    wanted: { parentId: string; name: string; tags?: Tagging },
   ): Promise<Unit> {
     return store.write(async (tables) => {
       const organization = await get(tables);
       if (!(await parentExists(tables, wanted.parentId))) throw refuse('parent-not-found', { parent: wanted.parentId });
-      const taken = await tables
-        .selectFrom('identity_unit')
-        .select('id')
-        .where('parent_id', '=', wanted.parentId)
-        .where('name', '=', wanted.name)
-        .execute();
-      if (taken.length > 0) throw refuse('unit-name-taken', { name: wanted.name });
+      await unitNameIsFree(tables, wanted.parentId, wanted.name);
       const id = `ou-${organization.rootId.slice(2)}-${lowerId(8)}`;
       const row = { id, parent_id: wanted.parentId, name: wanted.name };
       await tables.insertInto('identity_unit').values(row).execute();
       await attachFullAccess(tables, id);
+      await putOrganizationTags(tables, id, wanted.tags ?? {});
       return unitOf(organization, row);
+    });
+  }
+
+  async function unitNameIsFree(tables: Tables, parentId: string, name: string): Promise<void> {
+    const taken = await tables
+      .selectFrom('identity_unit')
+      .select('id')
+      .where('parent_id', '=', parentId)
+      .where('name', '=', name)
+      .execute();
+    if (taken.length > 0) throw refuse('unit-name-taken', { name });
+  }
+
+  async function renameUnit(
+    _permit: Permit<'organizations:UpdateOrganizationalUnit'>,
+    id: string,
+    name: string,
+  ): Promise<Unit> {
+    return store.write(async (tables) => {
+      const row = (await tables.selectFrom('identity_unit').selectAll().where('id', '=', id).execute())[0];
+      if (!row) throw refuse('unit-not-found', { unit: id });
+      if (row.name !== name) await unitNameIsFree(tables, row.parent_id, name);
+      await tables.updateTable('identity_unit').set({ name }).where('id', '=', id).execute();
+      return unitOf(await get(tables), { ...row, name });
     });
   }
 
@@ -272,6 +294,7 @@ export function createOrganizations(store: Store, roles: ReturnType<typeof creat
       if (accountsIn.length + unitsIn.length > 0) throw refuse('unit-not-empty', { unit: id });
       await tables.deleteFrom('identity_control_attachment').where('target_id', '=', id).execute();
       await tables.deleteFrom('identity_unit').where('id', '=', id).execute();
+      await removeOrganizationTags(tables, id);
     });
   }
 
@@ -305,6 +328,7 @@ export function createOrganizations(store: Store, roles: ReturnType<typeof creat
     pathTo,
     moveAccount,
     createUnit,
+    renameUnit,
     deleteUnit,
     setAlias,
     ...createControlPolicies(store, get),

@@ -150,6 +150,7 @@ export function createRoles(store: Store, principals: PolicyPrincipals) {
         if (attached.length > 0) throw refuse('delete-conflict', { detail: 'must detach all policies first.' });
         await tables.deleteFrom('identity_session').where('owner_id', '=', role.id).execute();
         await tables.deleteFrom('identity_role').where('id', '=', role.id).execute();
+        await tables.deleteFrom('identity_last_use').where('subject_id', '=', role.id).execute();
       });
     },
 

@@ -85,6 +85,10 @@ export interface IdentityTables {
     tags: string;
   };
   identity_policy_version: { policy_arn: string; version: number; document: string; created_at: number };
+  /** Tags of accounts, units, the root and control policies. */
+  identity_organization_tags: { resource_id: string; tags: string };
+  /** `subject_id` is a long-term access key, or a role's unique id. */
+  identity_last_use: { subject_id: string; used_at: number; service: string; region: string };
   identity_access_key: {
     id: string;
     /** Unique id of the user, or the account id for the root user. */
@@ -273,6 +277,23 @@ export const identityMigrations: readonly Migration[] = [
         .addColumn('details', 'text', (c) => c.notNull())
         .execute();
       await db.createIndex('identity_session_expiry').on('identity_session').column('expires_at').execute();
+    },
+  },
+  {
+    id: 'identity-0002',
+    async up(schema) {
+      await schema.schema
+        .createTable('identity_organization_tags')
+        .addColumn('resource_id', 'text', (c) => c.primaryKey())
+        .addColumn('tags', 'text', (c) => c.notNull())
+        .execute();
+      await schema.schema
+        .createTable('identity_last_use')
+        .addColumn('subject_id', 'text', (c) => c.primaryKey())
+        .addColumn('used_at', 'integer', (c) => c.notNull())
+        .addColumn('service', 'text', (c) => c.notNull())
+        .addColumn('region', 'text', (c) => c.notNull())
+        .execute();
     },
   },
 ];

@@ -210,6 +210,20 @@ export function createGroups(store: Store) {
       });
     },
 
+    async rename(permit: Permit<'iam:UpdateGroup'>, change: { name?: string; path?: string }): Promise<void> {
+      await store.write(async (tables) => {
+        const group = await target(tables, permit);
+        const name = change.name ?? group.name;
+        const holder = await findRow(tables, 'identity_group', group.accountId, name);
+        if (holder && holder.id !== group.id) throw refuse('entity-exists', { type: 'Group', name });
+        await tables
+          .updateTable('identity_group')
+          .set({ name, name_key: nameKey(name), path: change.path ?? group.path })
+          .where('id', '=', group.id)
+          .execute();
+      });
+    },
+
     async remove(permit: Permit<'iam:DeleteGroup'>): Promise<void> {
       await store.write(async (tables) => {
         const { id } = await target(tables, permit);

@@ -54,6 +54,14 @@ const INSTEAD: Readonly<Record<string, object>> = {
   'iam CreatePolicyVersion': { PolicyArn: 'own-policy' },
   'ec2 DetachVolume': { VolumeId: 'attached-volume' },
   'kms RetireGrant': { KeyId: KEY_ID, GrantId: 'own-grant' },
+  'iam ListInstanceProfileTags': { InstanceProfileName: 'profile' },
+  'iam GetContextKeysForPrincipalPolicy': { PolicySourceArn: 'sample-user' },
+  'iam SimulatePrincipalPolicy': { PolicySourceArn: 'sample-user', ActionNames: ['kms:Decrypt'] },
+  'iam SimulateCustomPolicy': {
+    PolicyInputList: ['{"Version":"2012-10-17","Statement":[]}'],
+    ActionNames: ['kms:Decrypt'],
+  },
+  'organizations ListTagsForResource': { ResourceId: 'root' },
   'organizations DescribeOrganizationalUnit': { OrganizationalUnitId: 'unit' },
 };
 
@@ -104,6 +112,7 @@ async function makeEntities(config: ClientConfig, made: ReadonlyMap<string, stri
   const client = new iam.IAMClient(config);
   await client.send(new iam.CreateUserCommand({ UserName: 'sample' }));
   await client.send(new iam.CreateGroupCommand({ GroupName: 'sample' }));
+  await client.send(new iam.CreateInstanceProfileCommand({ InstanceProfileName: 'profile' }));
   const trust = { Effect: 'Allow', Action: 'sts:AssumeRole', Principal: { Service: 'ec2.amazonaws.com' } };
   await client.send(
     new iam.CreateRoleCommand({
@@ -138,6 +147,7 @@ async function makeEntities(config: ClientConfig, made: ReadonlyMap<string, stri
     ['own-grant', Grants?.[0]?.GrantId ?? ''],
     ['attached-volume', Volumes?.[0]?.VolumeId ?? ''],
     ['account', caller.accountId],
+    ['sample-user', `arn:aws:iam::${caller.accountId}:user/sample`],
     ['unit', OrganizationalUnit?.Id ?? ''],
     [SAMPLE_IDS.image.replace('ami-', 'sg-'), GroupId!],
     ['root', ParentId ?? ''],

@@ -38,7 +38,15 @@ export async function openIdentity() {
   const regions = ['us-east-1', 'eu-central-1'] as Region[];
   const authenticator = createAuthenticator({ credentials: identity.credentials, regions, clock });
   const audit = createAudit({ db: database.db, encodeAuthorizationFailure: messages.encode });
-  const pipeline = createPipeline({ wire, services, authenticator, audit, log, clock });
+  const pipeline = createPipeline({
+    wire,
+    services,
+    authenticator,
+    audit,
+    log,
+    clock,
+    noteUse: ({ caller, region, now }, service) => identity.lastUses.note(caller, service, region, now, log),
+  });
   const door = createFrontDoor({ wire, pipeline, log });
   const { host, port } = await door.listen('127.0.0.1', 0);
   const endpoint = `http://${host}:${port}`;

@@ -2,6 +2,8 @@
 import type * as aws from '@aws-sdk/client-iam';
 import type { Call } from '../../authz/caller.ts';
 import type { Permit } from '../../authz/permit.ts';
+import { ApiError } from '../../errors.ts';
+import { entityArn } from '../../identity/entities.ts';
 import type { OperationOf } from '../operation.ts';
 import { authorize, authorizeOn, type Iam, page, validation } from './iam.ts';
 import { existingUser, userNameOrCaller } from './users.ts';
@@ -48,6 +50,33 @@ export const listAccessKeys =
       CreateDate: key.createdAt,
     }));
     return { AccessKeyMetadata: shown, ...rest };
+  };
+
+/** Of a key of the own account; as in AWS, a key of another account reads like one that is not there. */
+export const getAccessKeyLastUsed =
+  (iam: Iam): OperationOf<aws.GetAccessKeyLastUsedCommand> =>
+  async (call, input) => {
+    const id = input.AccessKeyId ?? '';
+    const found = await iam.identity.accessKeys.find(id);
+    const own = found?.accountId === call.caller.accountId ? found : undefined;
+    const arn = own?.user?.arn ?? entityArn(call.caller.accountId, 'user', '/', '*');
+    await authorize(iam, call, 'iam:GetAccessKeyLastUsed', { arn, ...(own?.user ? { tags: own.user.tags } : {}) });
+    if (!own) {
+      throw new ApiError(
+        'AccessDenied',
+        `User: ${call.caller.arn} is not authorized to perform: iam:GetAccessKeyLastUsed on resource: access key ${id}`,
+        {
+          status: 403,
+        },
+      );
+    }
+    const use = await iam.identity.lastUses.of(id);
+    return {
+      ...(own.user ? { UserName: own.user.name } : {}),
+      AccessKeyLastUsed: use
+        ? { LastUsedDate: use.at, ServiceName: use.service, Region: use.region }
+        : { LastUsedDate: undefined, ServiceName: 'N/A', Region: 'N/A' },
+    };
   };
 
 export const updateAccessKey =

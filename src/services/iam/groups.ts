@@ -24,6 +24,24 @@ export const createGroup =
     return { Group: shownGroup(group) };
   };
 
+export const updateGroup =
+  (iam: Iam): OperationOf<aws.UpdateGroupCommand> =>
+  async (call, input) => {
+    const name = requireName(input.GroupName, 'group');
+    const change = {
+      ...(input.NewGroupName === undefined ? {} : { name: requireName(input.NewGroupName, 'group') }),
+      ...(input.NewPath === undefined ? {} : { path: requirePath(input.NewPath) }),
+    };
+    const permit = await authorizeOn(iam, call, 'iam:UpdateGroup', 'group', name);
+    // The new name must be allowed as the old one is.
+    const before = await iam.identity.groups.lookUp(call.caller.accountId, name);
+    if (!before) throw noSuchEntity(`The group with name ${name} cannot be found.`);
+    const arn = entityArn(before.accountId, 'group', change.path ?? before.path, change.name ?? before.name);
+    if (arn !== before.arn) await authorize(iam, call, 'iam:UpdateGroup', { arn });
+    await iam.identity.groups.rename(permit, change);
+    return {};
+  };
+
 export const getGroup =
   (iam: Iam): OperationOf<aws.GetGroupCommand> =>
   async (call, input) => {

@@ -2,6 +2,7 @@
 import type { OperationTable, Service } from '../operation.ts';
 import * as accessKeys from './access-keys.ts';
 import * as accountAliases from './account-aliases.ts';
+import * as accountReports from './account-reports.ts';
 import * as attached from './attached-policies.ts';
 import { translate } from './errors.ts';
 import * as groups from './groups.ts';
@@ -31,10 +32,12 @@ export function iamService(iam: Iam): Service {
 
     CreateAccessKey: accessKeys.createAccessKey(iam),
     ListAccessKeys: accessKeys.listAccessKeys(iam),
+    GetAccessKeyLastUsed: accessKeys.getAccessKeyLastUsed(iam),
     UpdateAccessKey: accessKeys.updateAccessKey(iam),
     DeleteAccessKey: accessKeys.deleteAccessKey(iam),
 
     CreateGroup: groups.createGroup(iam),
+    UpdateGroup: groups.updateGroup(iam),
     GetGroup: groups.getGroup(iam),
     ListGroups: groups.listGroups(iam),
     ListGroupsForUser: groups.listGroupsForUser(iam),
@@ -100,6 +103,9 @@ export function iamService(iam: Iam): Service {
     ListInstanceProfiles: profiles.listInstanceProfiles(iam),
     ListInstanceProfilesForRole: profiles.listInstanceProfilesForRole(iam),
     DeleteInstanceProfile: profiles.deleteInstanceProfile(iam),
+    TagInstanceProfile: profiles.tagInstanceProfile(iam),
+    UntagInstanceProfile: profiles.untagInstanceProfile(iam),
+    ListInstanceProfileTags: profiles.listInstanceProfileTags(iam),
     AddRoleToInstanceProfile: profiles.addRoleToInstanceProfile(iam),
     RemoveRoleFromInstanceProfile: profiles.removeRoleFromInstanceProfile(iam),
 
@@ -111,6 +117,8 @@ export function iamService(iam: Iam): Service {
     CreateAccountAlias: accountAliases.createAccountAlias(iam),
     DeleteAccountAlias: accountAliases.deleteAccountAlias(iam),
     ListAccountAliases: accountAliases.listAccountAliases(iam),
+    GetAccountSummary: accountReports.getAccountSummary(iam),
+    GetAccountAuthorizationDetails: accountReports.getAccountAuthorizationDetails(iam),
   };
   return { name: 'iam', operations, translate };
 }

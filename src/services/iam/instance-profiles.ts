@@ -14,10 +14,12 @@ import {
   shownTags,
   tagContext,
   tagsOf,
+  withoutTags,
+  withTags,
 } from './iam.ts';
 import { existingRole, shownRole } from './roles.ts';
 
-async function shownProfile(iam: Iam, profile: InstanceProfile): Promise<aws.InstanceProfile> {
+export async function shownProfile(iam: Iam, profile: InstanceProfile): Promise<aws.InstanceProfile> {
   const role = profile.roleId === undefined ? undefined : await iam.identity.roles.byId(profile.roleId);
   return {
     Path: profile.path,
@@ -80,6 +82,38 @@ export const deleteInstanceProfile =
     const permit = await authorizeOn(iam, call, 'iam:DeleteInstanceProfile', 'instance-profile', name);
     await iam.identity.instanceProfiles.remove(permit);
     return {};
+  };
+
+export const tagInstanceProfile =
+  (iam: Iam): OperationOf<aws.TagInstanceProfileCommand> =>
+  async (call, input) => {
+    const name = requireName(input.InstanceProfileName, 'instance-profile');
+    const tags = tagsOf(input.Tags);
+    const permit = await authorizeOn(iam, call, 'iam:TagInstanceProfile', 'instance-profile', name, tagContext(tags));
+    await iam.identity.instanceProfiles.setTags(permit, (before) => withTags(before, tags));
+    return {};
+  };
+
+export const untagInstanceProfile =
+  (iam: Iam): OperationOf<aws.UntagInstanceProfileCommand> =>
+  async (call, input) => {
+    const name = requireName(input.InstanceProfileName, 'instance-profile');
+    const keys = input.TagKeys ?? [];
+    const context = { 'aws:TagKeys': keys };
+    const permit = await authorizeOn(iam, call, 'iam:UntagInstanceProfile', 'instance-profile', name, context);
+    await iam.identity.instanceProfiles.setTags(permit, (before) => withoutTags(before, keys));
+    return {};
+  };
+
+export const listInstanceProfileTags =
+  (iam: Iam): OperationOf<aws.ListInstanceProfileTagsCommand> =>
+  async (call, input) => {
+    const name = requireName(input.InstanceProfileName, 'instance-profile');
+    await authorizeOn(iam, call, 'iam:ListInstanceProfileTags', 'instance-profile', name);
+    const profile = await iam.identity.instanceProfiles.lookUp(call.caller.accountId, name);
+    if (!profile) throw noSuchEntity(`Instance Profile ${name} cannot be found.`);
+    const { items, ...rest } = page(shownTags(profile.tags), (tag) => tag.Key, input);
+    return { Tags: items, ...rest };
   };
 
 export const addRoleToInstanceProfile =

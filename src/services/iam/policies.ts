@@ -23,7 +23,7 @@ import {
   withTags,
 } from './iam.ts';
 
-async function shownPolicy(iam: Iam, call: Call, policy: IdentityPolicy, details = true): Promise<aws.Policy> {
+export async function shownPolicy(iam: Iam, call: Call, policy: IdentityPolicy, details = true): Promise<aws.Policy> {
   const owners = await iam.identity.policies.ownersOf(call.caller.accountId, policy.arn);
   const bounded = await iam.identity.policies.boundedBy(call.caller.accountId, policy.arn);
   return {
@@ -42,7 +42,7 @@ async function shownPolicy(iam: Iam, call: Call, policy: IdentityPolicy, details
   };
 }
 
-function shownVersion(version: PolicyVersion, withDocument: boolean): aws.PolicyVersion {
+export function shownVersion(version: PolicyVersion, withDocument: boolean): aws.PolicyVersion {
   return {
     ...(withDocument ? { Document: encodeDocument(version.document) } : {}),
     VersionId: version.version,

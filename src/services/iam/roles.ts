@@ -37,6 +37,12 @@ export async function shownRole(iam: Iam, role: Role, details = true): Promise<a
   };
 }
 
+/** Empty for a role that was never used. */
+export async function lastUseOf(iam: Iam, role: Role): Promise<aws.RoleLastUsed> {
+  const use = await iam.identity.lastUses.of(role.id);
+  return use ? { LastUsedDate: use.at, Region: use.region } : {};
+}
+
 export async function existingRole(iam: Iam, call: Call, name: string): Promise<Role> {
   const role = await iam.identity.roles.lookUp(call.caller.accountId, name);
   if (!role) throw noSuchEntity(`The role with name ${name} cannot be found.`);
@@ -97,7 +103,8 @@ export const getRole =
   async (call, input) => {
     const name = requireName(input.RoleName, 'role');
     await authorizeOn(iam, call, 'iam:GetRole', 'role', name);
-    return { Role: await shownRole(iam, await existingRole(iam, call, name)) };
+    const role = await existingRole(iam, call, name);
+    return { Role: { ...(await shownRole(iam, role)), RoleLastUsed: await lastUseOf(iam, role) } };
   };
 
 export const listRoles =

@@ -17,6 +17,7 @@ type CustomInput = aws.SimulateCustomPolicyRequest;
 export const simulatePrincipalPolicy =
   (iam: Iam): OperationOf<aws.SimulatePrincipalPolicyCommand> =>
   async (call, input) => {
+    if (input.PolicyExclusionList !== undefined) throw unsupported('PolicyExclusionList');
     const principal = await principalOf(iam, call, 'iam:SimulatePrincipalPolicy', input.PolicySourceArn);
     const own = await iam.identity.simulator.policiesOf(principal);
     if (!own) throw missing(principal);
@@ -36,6 +37,9 @@ export const simulateCustomPolicy =
   (iam: Iam): OperationOf<aws.SimulateCustomPolicyCommand> =>
   async (call, input) => {
     await authorize(iam, call, 'iam:SimulateCustomPolicy', { arn: '*' });
+    if (input.OrderedOrganizationPolicyInputList !== undefined) {
+      throw unsupported('OrderedOrganizationPolicyInputList');
+    }
     const caller = input.CallerArn === undefined ? undefined : await callerOf(iam, call, input.CallerArn);
     if (input.ResourcePolicy !== undefined && !caller) throw callerRequired();
     const boundary = boundaryOf(input);
@@ -129,9 +133,7 @@ interface Stage {
 const RESULTS_MAX = 1000;
 
 async function simulated(iam: Iam, input: PrincipalInput | CustomInput, stage: Stage) {
-  if (input.ResourceHandlingOption !== undefined) {
-    throw new ApiError('UnsupportedOperation', 'ResourceHandlingOption is not implemented by Ingot.');
-  }
+  if (input.ResourceHandlingOption !== undefined) throw unsupported('ResourceHandlingOption');
   const context = new Map(stage.context);
   for (const entry of input.ContextEntries ?? []) {
     if (!entry.ContextKeyName) throw invalid('A context entry has no name.');
@@ -262,6 +264,9 @@ function newMarker(at: number): string {
   return Buffer.from(`s1:${at}`).toString('base64url');
 }
 
+function unsupported(name: string): ApiError {
+  return invalid(`The parameter ${name} is not supported by Ingot.`);
+}
 function invalid(message: string): ApiError {
   return new ApiError('InvalidInput', message);
 }

@@ -9,6 +9,8 @@ import {
   organizationsError,
   page,
   shownAccount,
+  tagContext,
+  tagsOf,
 } from './organizations.ts';
 
 function shownRequest(request: AccountRequest): aws.CreateAccountStatus {
@@ -35,13 +37,13 @@ export const createAccount =
     if (input.RoleName !== undefined && !/^[\w+=,.@-]{1,64}$/.test(input.RoleName)) {
       throw invalidInput('You provided an invalid role name.', 'INVALID_ROLE_NAME');
     }
-    if ((input.Tags ?? []).length > 0) throw invalidInput('The parameter Tags is not supported by Ingot.');
+    const tags = tagsOf(input.Tags);
     if (input.IamUserAccessToBilling !== undefined) {
       throw invalidInput('The parameter IamUserAccessToBilling is not supported by Ingot.');
     }
-    const permit = await authorizeManagement(deps, call, 'organizations:CreateAccount');
+    const permit = await authorizeManagement(deps, call, 'organizations:CreateAccount', '*', tagContext(tags));
     const roleName = input.RoleName === undefined ? {} : { roleName: input.RoleName };
-    const request = await deps.identity.organizations.createAccount(permit, { name, email, ...roleName });
+    const request = await deps.identity.organizations.createAccount(permit, { name, email, tags, ...roleName });
     return { CreateAccountStatus: shownRequest(request) };
   };
 

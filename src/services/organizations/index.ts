@@ -7,6 +7,8 @@ import type { OperationTable, Service } from '../operation.ts';
 import * as accounts from './accounts.ts';
 import { type OrganizationsDeps, organizationsError } from './organizations.ts';
 import * as policies from './policies.ts';
+import * as services from './services.ts';
+import * as tags from './tags.ts';
 import * as units from './units.ts';
 
 export type { OrganizationsDeps } from './organizations.ts';
@@ -25,10 +27,19 @@ export function organizationsService(deps: OrganizationsDeps): Service {
     ListRoots: units.listRoots(deps),
     CreateOrganizationalUnit: units.createOrganizationalUnit(deps),
     DescribeOrganizationalUnit: units.describeOrganizationalUnit(deps),
+    UpdateOrganizationalUnit: units.updateOrganizationalUnit(deps),
     DeleteOrganizationalUnit: units.deleteOrganizationalUnit(deps),
     ListOrganizationalUnitsForParent: units.listOrganizationalUnitsForParent(deps),
     ListParents: units.listParents(deps),
     ListChildren: units.listChildren(deps),
+
+    TagResource: tags.tagResource(deps),
+    UntagResource: tags.untagResource(deps),
+    ListTagsForResource: tags.listTagsForResource(deps),
+
+    EnablePolicyType: services.enablePolicyType(deps),
+    ListAWSServiceAccessForOrganization: services.listAWSServiceAccessForOrganization(deps),
+    ListDelegatedAdministrators: services.listDelegatedAdministrators(deps),
 
     CreatePolicy: policies.createPolicy(deps),
     DescribePolicy: policies.describePolicy(deps),

@@ -1,9 +1,11 @@
 /** What Organizations' operations share: who may ask, and the shapes of answers. */
+import type { Tag } from '@aws-sdk/client-organizations';
 import type { Authorizer, ConditionValues } from '../../authz/authorizer.ts';
 import type { Call } from '../../authz/caller.ts';
 import type { Permit } from '../../authz/permit.ts';
 import { ApiError } from '../../errors.ts';
 import type { ControlPolicy } from '../../identity/control-policies.ts';
+import type { Tagging } from '../../identity/entities.ts';
 import type { Identity } from '../../identity/identity.ts';
 import type { Account, Unit } from '../../identity/organization.ts';
 import type { Arn } from '../../ids.ts';
@@ -63,6 +65,34 @@ export function shownPolicySummary(policy: ControlPolicy) {
     Type: policy.type,
     AwsManaged: policy.awsManaged,
   };
+}
+
+/** Tags of a request: keys unique, at most 50. */
+export function tagsOf(tags: readonly Tag[] | undefined): Tagging {
+  const result: Record<string, string> = {};
+  for (const { Key, Value = '' } of tags ?? []) {
+    if (!Key || Key.length > 128 || Value.length > 256) throw invalidInput('You provided an invalid tag.');
+    if (/^aws:/i.test(Key))
+      throw invalidInput('You provided a tag key with a reserved prefix.', 'INVALID_SYSTEM_TAGS_PARAMETER');
+    if (Object.hasOwn(result, Key)) throw invalidInput('You provided duplicate tag keys.', 'DUPLICATE_TAG_KEY');
+    result[Key] = Value;
+  }
+  return withinTagLimit(result);
+}
+
+export function withinTagLimit(tags: Tagging): Tagging {
+  if (Object.keys(tags).length <= TAGS_MAX) return tags;
+  throw organizationsError('ConstraintViolationException', 'You have exceeded the number of tags allowed.', {
+    Reason: 'MAX_TAG_LIMIT_EXCEEDED',
+  });
+}
+
+const TAGS_MAX = 50;
+
+export function tagContext(tags: Tagging): ConditionValues {
+  const keys = Object.keys(tags);
+  if (keys.length === 0) return {};
+  return { 'aws:TagKeys': keys, ...Object.fromEntries(keys.map((key) => [`aws:RequestTag/${key}`, tags[key]!])) };
 }
 
 export interface PageInput {

@@ -10,6 +10,8 @@ import {
   organizationsError,
   page,
   shownPolicySummary,
+  tagContext,
+  tagsOf,
 } from './organizations.ts';
 
 function requireType(type: string | undefined): ControlPolicyType {
@@ -49,11 +51,13 @@ export const createPolicy =
     const type = requireType(input.Type);
     const name = input.Name ?? '';
     if (name.length < 1 || name.length > 128) throw invalidInput('You provided an invalid policy name.');
-    if ((input.Tags ?? []).length > 0) throw invalidInput('The parameter Tags is not supported by Ingot.');
+    const tags = tagsOf(input.Tags);
     const permit = await authorizeManagement(deps, call, 'organizations:CreatePolicy', '*', {
       'organizations:PolicyType': type,
+      ...tagContext(tags),
     });
-    const wanted = { type, name, description: input.Description ?? '', document: requireDocument(input.Content ?? '') };
+    const document = requireDocument(input.Content ?? '');
+    const wanted = { type, name, description: input.Description ?? '', document, tags };
     return { Policy: shownPolicy(await deps.identity.organizations.createControlPolicy(permit, wanted)) };
   };
 

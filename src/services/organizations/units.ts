@@ -8,6 +8,8 @@ import {
   organizationsError,
   page,
   shownUnit,
+  tagContext,
+  tagsOf,
 } from './organizations.ts';
 
 export const listRoots =
@@ -30,9 +32,10 @@ export const createOrganizationalUnit =
     const name = input.Name ?? '';
     if (name.length < 1 || name.length > 128)
       throw invalidInput('You provided an invalid name.', 'MAX_LENGTH_EXCEEDED');
-    if ((input.Tags ?? []).length > 0) throw invalidInput('The parameter Tags is not supported by Ingot.');
-    const permit = await authorizeManagement(deps, call, 'organizations:CreateOrganizationalUnit');
-    const unit = await deps.identity.organizations.createUnit(permit, { parentId: input.ParentId ?? '', name });
+    const tags = tagsOf(input.Tags);
+    const context = tagContext(tags);
+    const permit = await authorizeManagement(deps, call, 'organizations:CreateOrganizationalUnit', '*', context);
+    const unit = await deps.identity.organizations.createUnit(permit, { parentId: input.ParentId ?? '', name, tags });
     return { OrganizationalUnit: shownUnit(unit) };
   };
 
@@ -49,6 +52,19 @@ export const describeOrganizationalUnit =
       );
     }
     return { OrganizationalUnit: shownUnit(unit) };
+  };
+
+export const updateOrganizationalUnit =
+  (deps: OrganizationsDeps): OperationOf<aws.UpdateOrganizationalUnitCommand> =>
+  async (call, input) => {
+    const units = await deps.identity.organizations.units();
+    const unit = units.find((one) => one.id === input.OrganizationalUnitId);
+    const permit = await authorizeManagement(deps, call, 'organizations:UpdateOrganizationalUnit', unit?.arn ?? '*');
+    const name = input.Name ?? unit?.name ?? '';
+    if (name.length < 1 || name.length > 128)
+      throw invalidInput('You provided an invalid name.', 'MAX_LENGTH_EXCEEDED');
+    const renamed = await deps.identity.organizations.renameUnit(permit, input.OrganizationalUnitId ?? '', name);
+    return { OrganizationalUnit: shownUnit(renamed) };
   };
 
 export const deleteOrganizationalUnit =
