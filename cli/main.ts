@@ -2,15 +2,13 @@
 import { Command } from 'commander';
 import { addAccount } from './account-add.ts';
 import { printEnvironment } from './env.ts';
-import { CliError } from './error.ts';
+import { CliError, describeFailure, EXIT } from './error.ts';
+import { addImportCommand } from './import.ts';
 import { explainDenial } from './why.ts';
-
-const EXIT_FAILURE = 1;
-const EXIT_USAGE = 2;
 
 const program = new Command('ingot').description('A self-hosted home for encrypted golden machine images');
 // Before the commands are made: they inherit it.
-program.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
+program.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT.usage));
 
 // Listed here for --help; bin/ingot.js hands `serve` to the server before this program is loaded.
 program.command('serve').description('run the server').allowUnknownOption().helpOption(false);
@@ -43,13 +41,16 @@ program
   .option('--json', 'print the decoded messages')
   .action(explainDenial);
 
+addImportCommand(program);
+
 try {
   await program.parseAsync();
 } catch (error) {
-  process.stderr.write(`${error instanceof CliError ? error.message : describe(error)}\n`);
-  process.exitCode = EXIT_FAILURE;
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  if (error instanceof Error && error.name === 'AbortError') {
+    process.stderr.write('Stopped.\n');
+    process.exitCode = EXIT.interrupted;
+  } else {
+    process.stderr.write(`${describeFailure(error)}\n`);
+    process.exitCode = error instanceof CliError ? error.exitCode : EXIT.failed;
+  }
 }

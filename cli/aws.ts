@@ -1,0 +1,87 @@
+/**
+ * The door to AWS, or to a server that speaks its API: the official SDK with its own chain of credentials, profiles,
+ * regions and endpoints. Nothing here knows which of the two answers.
+ */
+import { EBSClient } from '@aws-sdk/client-ebs';
+import { EC2Client } from '@aws-sdk/client-ec2';
+import { DescribeKeyCommand, KMSClient } from '@aws-sdk/client-kms';
+import type { Command } from 'commander';
+import { CliError, UsageError } from './error.ts';
+
+export interface ConnectionOptions {
+  readonly profile?: string;
+  readonly region?: string;
+  readonly endpointUrl?: string;
+}
+
+export interface Aws {
+  readonly region: string;
+  readonly ebs: EBSClient;
+  readonly ec2: EC2Client;
+  readonly kms: KMSClient;
+}
+
+/** Throttles of the EBS direct APIs are ridden out, not reported. */
+const ATTEMPTS_MAX = 10;
+
+export function addConnectionOptions(command: Command): Command {
+  return command
+    .option('--profile <name>', 'profile of the AWS configuration files (AWS_PROFILE)')
+    .option('--region <region>', 'region (AWS_REGION, or that of the profile)')
+    .option('--endpoint-url <url>', 'server to talk to instead of AWS (AWS_ENDPOINT_URL)');
+}
+
+export async function connect({ profile, region, endpointUrl }: ConnectionOptions): Promise<Aws> {
+  if (endpointUrl !== undefined && !URL.canParse(endpointUrl)) {
+    throw new UsageError(`--endpoint-url must be a URL, not ${JSON.stringify(endpointUrl)}.`);
+  }
+  const config = {
+    maxAttempts: ATTEMPTS_MAX,
+    ...(profile === undefined ? {} : { profile }),
+    ...(region === undefined ? {} : { region }),
+    ...(endpointUrl === undefined ? {} : { endpoint: endpointUrl }),
+  };
+  const ebs = new EBSClient(config);
+  let found: string;
+  try {
+    found = await ebs.config.region();
+  } catch (cause) {
+    throw new CliError('No region is given: use --region, AWS_REGION, or a profile that has one.', { cause });
+  }
+  signBlocksUnhashed(ebs);
+  return { region: found, ebs, ec2: new EC2Client(config), kms: new KMSClient(config) };
+}
+
+/**
+ * Signs PutSnapshotBlock with UNSIGNED-PAYLOAD, as the model of the API allows: the block's own SHA-256 is a signed
+ * header and the server compares it with the body, so hashing the body once more for the signature would add nothing.
+ */
+function signBlocksUnhashed(ebs: EBSClient): void {
+  ebs.middlewareStack.add(
+    (next, context) => async (args) => {
+      const request = args.request as { headers?: Record<string, string> };
+      if (context.commandName === 'PutSnapshotBlockCommand' && request.headers) {
+        request.headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD';
+      }
+      return next(args);
+    },
+    { step: 'build', name: 'signBlocksUnhashed' },
+  );
+}
+
+/** The ARN of a KMS key given as id, ARN, alias name or alias ARN; StartSnapshot takes nothing else (E-12). */
+export async function resolveKey({ kms, region }: Aws, given: string): Promise<string> {
+  const { KeyMetadata: key } = await kms.send(new DescribeKeyCommand({ KeyId: given }));
+  if (!key?.Arn) throw new CliError(`KMS does not say which key ${given} is.`);
+  if (key.KeyState !== 'Enabled') throw new CliError(`The key ${key.Arn} cannot be used: it is ${key.KeyState}.`);
+  if (key.KeyUsage !== 'ENCRYPT_DECRYPT' || key.KeySpec !== 'SYMMETRIC_DEFAULT') {
+    throw new CliError(
+      `The key ${key.Arn} is ${key.KeySpec} for ${key.KeyUsage}: EBS takes symmetric encryption keys.`,
+    );
+  }
+  const keyRegion = key.Arn.split(':')[3];
+  if (keyRegion !== region) {
+    throw new CliError(`The key ${key.Arn} is in ${keyRegion}, and the snapshot would be in ${region}.`);
+  }
+  return key.Arn;
+}

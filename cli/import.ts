@@ -1,0 +1,415 @@
+/** `ingot import`: a disk into a snapshot, and with --name into an AMI. */
+import { createHash } from 'node:crypto';
+import { CompleteSnapshotCommand, StartSnapshotCommand } from '@aws-sdk/client-ebs';
+import { DeleteSnapshotCommand, type Snapshot } from '@aws-sdk/client-ec2';
+import type { Command } from 'commander';
+import { type Aws, addConnectionOptions, type ConnectionOptions, connect, resolveKey } from './aws.ts';
+import { BLOCK_BYTES, GIB } from './disk/block.ts';
+import { type DiskFormat, FORMATS, parseFormat } from './disk/format.ts';
+import { bootModeOf, sizeByGpt } from './disk/partitions.ts';
+import { type Disk, openDisk, type SourceIdentity, withoutSecrets } from './disk/source.ts';
+import { listBlocks } from './ebs/read-blocks.ts';
+import { findSnapshot, resolveSnapshot, snapshotCompleted } from './ebs/snapshots.ts';
+import {
+  BlockLog,
+  type ImageChoice,
+  type ImportState,
+  readState,
+  removeState,
+  saveState,
+  type Tag,
+} from './ebs/state.ts';
+import { type Parent, type Uploaded, uploadBlocks } from './ebs/upload.ts';
+import { CliError, describeFailure, InterruptedError, UsageError } from './error.ts';
+import { interruptSignal } from './interrupt.ts';
+import { addTag, oneOf, wholeNumber } from './options.ts';
+import { size } from './pace.ts';
+import { registerImage, requireFreeName, requireImageName } from './register-image.ts';
+import { facts, Report } from './report.ts';
+
+interface ImportOptions extends ConnectionOptions {
+  readonly format?: DiskFormat;
+  readonly encrypt?: true;
+  readonly kmsKey?: string;
+  readonly parent?: string;
+  readonly volumeSize?: number;
+  readonly description?: string;
+  readonly tag?: readonly Tag[];
+  readonly name?: string;
+  readonly bootMode?: ImageChoice['bootMode'];
+  readonly arch?: 'x86_64' | 'arm64';
+  readonly rootDevice?: string;
+  readonly spool?: string;
+  readonly parallel: number;
+  readonly resume?: string;
+  readonly discard?: string;
+  readonly json?: true;
+}
+
+const BOOT_MODES = ['legacy-bios', 'uefi', 'uefi-preferred'] as const;
+const ARCHITECTURES = ['x86_64', 'arm64'] as const;
+/** An upload that rests so long is given up by EBS: a night and a day, so that it can be resumed the next morning. */
+const UPLOAD_TIMEOUT_MINUTES = 36 * 60;
+
+const EXAMPLES = `
+Examples:
+  ingot import disk.raw --encrypt
+  ingot import debian.qcow2 --kms-key alias/golden --name debian-12-v1 --tag team=images
+  zstd -dc disk.raw.zst | ingot import - --encrypt --volume-size 8
+  ingot import https://images.example.com/disk.raw.gz --encrypt --volume-size 8
+  ingot import disk-v2.raw --parent snap-0123456789abcdef0
+  ingot import --resume snap-0123456789abcdef0
+
+Exit codes: 0 done, 1 failed, 2 wrong use, 130 stopped (Ctrl-C); what is left and how to go on is said.`;
+
+export function addImportCommand(program: Command): void {
+  const command = program
+    .command('import')
+    .description('bring a disk into an encrypted snapshot, and with --name into an AMI')
+    .argument('[disk]', 'file, http(s) URL, or - for standard input')
+    .option('--encrypt', "encrypt under the account's default key for EBS, unless --kms-key names another")
+    .option('--kms-key <key>', 'encrypt under this KMS key: id, ARN or alias')
+    .option('--parent <snapshot>', 'send only what differs from this snapshot, whose key is kept')
+    .option('--name <name>', 'register an AMI of this name')
+    .option(
+      '--boot-mode <mode>',
+      `${BOOT_MODES.join(', ')}; seen from the partition table`,
+      oneOf('--boot-mode', BOOT_MODES),
+    )
+    .option('--arch <architecture>', 'x86_64 (default) or arm64', oneOf('--arch', ARCHITECTURES))
+    .option('--root-device <name>', 'root device of the AMI (default: /dev/xvda)')
+    .option('--description <text>', 'description of the snapshot and of the AMI')
+    .option('--tag <name=value>', 'tag of the snapshot and of the AMI; may be repeated', addTag)
+    .option('--format <format>', `${FORMATS.join(', ')}; seen from the bytes`, parseFormat)
+    .option(
+      '--volume-size <gib>',
+      'size of the volume, where the disk does not tell',
+      wholeNumber('--volume-size', 1, 65_536),
+    )
+    .option('--spool <dir>', 'folder for a qcow2, vmdk, vhd or vhdx disk that comes as a stream; in clear meanwhile')
+    .option('--parallel <n>', 'blocks on the way at a time', wholeNumber('--parallel', 1, 128), 16)
+    .option('--resume <snapshot>', 'go on with an import that was stopped')
+    .option('--discard <snapshot>', 'give up an import that was stopped, and delete its snapshot');
+  addConnectionOptions(command)
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', EXAMPLES)
+    .action((source: string | undefined, options: ImportOptions) => importDisk(source, options));
+}
+
+async function importDisk(source: string | undefined, options: ImportOptions): Promise<void> {
+  const report = new Report(options);
+  const signal = interruptSignal();
+  if (options.discard !== undefined) {
+    if (source !== undefined || options.resume !== undefined) throw new UsageError('--discard stands alone.');
+    return discard(options.discard, options, report);
+  }
+  const run =
+    options.resume === undefined
+      ? await begin(source, options, report, signal)
+      : await goOn(source, options.resume, options, report, signal);
+  try {
+    await using _disk = run.disk;
+    await finish(run, options, report, signal);
+  } catch (error) {
+    throw withWayOn(error, run.state, signal);
+  }
+}
+
+interface Run {
+  readonly aws: Aws;
+  readonly disk: Disk;
+  readonly state: ImportState;
+  readonly parent: Parent | undefined;
+  readonly resumed: boolean;
+}
+
+async function begin(
+  source: string | undefined,
+  options: ImportOptions,
+  report: Report,
+  signal: AbortSignal,
+): Promise<Run> {
+  if (source === undefined) throw new UsageError('Name the disk: a file, a URL, or - for standard input.');
+  checkCombinations(options);
+  const aws = await connect(options);
+  const kmsKeyArn = options.kmsKey === undefined ? undefined : await resolveKey(aws, options.kmsKey);
+  if (options.name !== undefined) await requireFreeName(aws.ec2, options.name, signal);
+  const parent = options.parent === undefined ? undefined : await readParent(aws, options.parent, report, signal);
+  const disk = await openDisk(source, {
+    format: options.format,
+    spoolDir: options.spool,
+    mayEndEarly: options.volumeSize !== undefined,
+    signal,
+  });
+  try {
+    const volumeSizeGiB = volumeSize(disk, options, parent?.volumeSizeGiB ?? 1);
+    const image = options.name === undefined ? undefined : imageChoice(options.name, disk, options);
+    const started = await aws.ebs.send(
+      new StartSnapshotCommand({
+        VolumeSize: volumeSizeGiB,
+        Timeout: UPLOAD_TIMEOUT_MINUTES,
+        ...(options.description === undefined ? {} : { Description: options.description }),
+        ...(parent ? { ParentSnapshotId: parent.snapshotId } : {}),
+        ...(options.encrypt || kmsKeyArn ? { Encrypted: true } : {}),
+        ...(kmsKeyArn ? { KmsKeyArn: kmsKeyArn } : {}),
+        ...(options.tag ? { Tags: [...options.tag] } : {}),
+      }),
+      { abortSignal: signal },
+    );
+    const snapshotId = started.SnapshotId as string;
+    const state: ImportState = {
+      version: 1,
+      snapshotId,
+      source: /^https?:/i.test(source) ? withoutSecrets(source) : source,
+      identity: disk.identity,
+      format: disk.format,
+      region: aws.region,
+      ...(options.profile === undefined ? {} : { profile: options.profile }),
+      ...(options.endpointUrl === undefined ? {} : { endpointUrl: options.endpointUrl }),
+      volumeSizeGiB,
+      ...(options.volumeSize === undefined ? {} : { mayEndEarly: true as const }),
+      ...(parent ? { parent: parent.snapshotId } : {}),
+      ...(image ? { image } : {}),
+    };
+    await saveState(state);
+    report.step(`${disk.format} disk into ${snapshotId}, ${volumeSizeGiB} GiB, ${keyOf(started.KmsKeyArn)}`);
+    return { aws, disk, state, parent, resumed: false };
+  } catch (error) {
+    await disk[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+const keyOf = (arn: string | undefined) => (arn === undefined ? 'not encrypted' : `encrypted under ${arn}`);
+
+function checkCombinations(options: ImportOptions): void {
+  if (options.parent !== undefined && (options.encrypt || options.kmsKey !== undefined)) {
+    throw new UsageError('A snapshot with a parent is under the key of its parent: leave out --encrypt and --kms-key.');
+  }
+  if (options.name !== undefined) requireImageName(options.name);
+  const forImage = ['bootMode', 'arch', 'rootDevice'] as const;
+  const stray = forImage.find((name) => options[name] !== undefined);
+  if (options.name === undefined && stray) {
+    throw new UsageError(
+      `--${stray.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} is for an AMI: it needs --name.`,
+    );
+  }
+}
+
+async function readParent(aws: Aws, id: string, report: Report, signal: AbortSignal) {
+  const { snapshotId } = await resolveSnapshot(aws.ec2, id, undefined, signal);
+  const listing = await report.waiting(`Reading the blocks of ${snapshotId}`, () =>
+    listBlocks(aws.ebs, snapshotId, signal),
+  );
+  return { snapshotId, ...listing };
+}
+
+function volumeSize(disk: Disk, options: ImportOptions, leastGiB: number): number {
+  const byTable = sizeByGpt(disk.head);
+  if (options.volumeSize !== undefined) {
+    const needed = Math.ceil((disk.sizeBytes ?? 0) / GIB);
+    if (disk.identity.kind === 'file' && options.volumeSize < needed) {
+      throw new UsageError(`--volume-size ${options.volumeSize} is too small: the disk needs ${needed} GiB.`);
+    }
+    return Math.max(options.volumeSize, leastGiB);
+  }
+  if (disk.sizeBytes === undefined) {
+    throw new UsageError('How large the disk is cannot be seen from its beginning: say it with --volume-size GIB.');
+  }
+  if (byTable !== undefined && byTable > disk.sizeBytes) {
+    throw new CliError(
+      `The disk is cut short: its partition table is for ${size(byTable)}, and there are ${size(disk.sizeBytes)}. ` +
+        'To import it all the same, give --volume-size.',
+    );
+  }
+  return Math.max(Math.ceil(disk.sizeBytes / GIB), leastGiB);
+}
+
+function imageChoice(name: string, disk: Disk, options: ImportOptions): ImageChoice {
+  const architecture = options.arch ?? 'x86_64';
+  return {
+    name,
+    ...(options.description === undefined ? {} : { description: options.description }),
+    // arm64 machines know no other way to boot.
+    bootMode: options.bootMode ?? (architecture === 'arm64' ? 'uefi' : bootModeOf(disk.head)),
+    architecture,
+    rootDevice: options.rootDevice ?? '/dev/xvda',
+    tags: options.tag ?? [],
+  };
+}
+
+async function goOn(
+  source: string | undefined,
+  snapshotId: string,
+  options: ImportOptions,
+  report: Report,
+  signal: AbortSignal,
+): Promise<Run> {
+  const fixed = ['encrypt', 'kmsKey', 'parent', 'name', 'bootMode', 'arch', 'rootDevice', 'volumeSize'] as const;
+  if (fixed.some((name) => options[name] !== undefined) || options.description !== undefined || options.tag) {
+    throw new UsageError('--resume goes on with what was chosen at the beginning: leave the other options out.');
+  }
+  const state = await readState(snapshotId);
+  const aws = await connect({ ...state, ...given(options) });
+  const parent = state.parent === undefined ? undefined : await readParent(aws, state.parent, report, signal);
+  const disk = await openDisk(source ?? state.source, {
+    format: options.format ?? (state.format as DiskFormat),
+    spoolDir: options.spool,
+    mayEndEarly: state.mayEndEarly === true,
+    signal,
+  });
+  if (!sameDisk(disk.identity, state.identity)) {
+    await disk[Symbol.asyncDispose]();
+    throw new CliError(
+      `${source ?? state.source} is not the disk that ${snapshotId} was begun with, or has changed since. ` +
+        `Give it up with: ingot import --discard ${snapshotId}`,
+    );
+  }
+  report.step(`going on with ${snapshotId}`);
+  return { aws, disk, state, parent, resumed: true };
+}
+
+function given({ profile, region, endpointUrl }: ConnectionOptions): ConnectionOptions {
+  return {
+    ...(profile === undefined ? {} : { profile }),
+    ...(region === undefined ? {} : { region }),
+    ...(endpointUrl === undefined ? {} : { endpointUrl }),
+  };
+}
+
+function sameDisk(now: SourceIdentity, then: SourceIdentity): boolean {
+  if (now.kind === 'stream' || then.kind === 'stream') return now.kind === then.kind;
+  return now.sizeBytes === then.sizeBytes && now.modifiedMs === then.modifiedMs;
+}
+
+async function finish(run: Run, options: ImportOptions, report: Report, signal: AbortSignal): Promise<void> {
+  const { aws, disk, state } = run;
+  const started = performance.now();
+  const before = await findSnapshot(aws.ec2, state.snapshotId, signal);
+  // An import may have been stopped between the end of the upload and the registration.
+  const upload = before.State === 'completed' ? undefined : await uploadAll(run, options.parallel, report, signal);
+  const snapshot = await report.waiting(`Waiting until ${state.snapshotId} is completed`, () =>
+    snapshotCompleted(aws.ec2, state.snapshotId, signal),
+  );
+  const { image } = state;
+  const imageId = image && (await registerImage(aws.ec2, state.snapshotId, image));
+  await removeState(state.snapshotId);
+  if (imageId) report.step(`registered as ${imageId}`);
+  tell(report, { state, snapshot, imageId, upload, seconds: (performance.now() - started) / 1000, disk });
+}
+
+async function uploadAll(
+  { aws, disk, state, parent, resumed }: Run,
+  lanes: number,
+  report: Report,
+  signal: AbortSignal,
+) {
+  await using log = await BlockLog.open(state.snapshotId);
+  const bar = report.bar('Uploading', disk.dataBytes);
+  let uploaded: Uploaded;
+  try {
+    uploaded = await uploadBlocks(aws.ebs, disk, {
+      snapshotId: state.snapshotId,
+      volumeSizeGiB: state.volumeSizeGiB,
+      parent,
+      log,
+      logIsOfThisDisk: resumed && disk.identity.kind === 'file' && !isStreamed(disk),
+      lanes,
+      signal,
+      progress: (bytes) => bar.advance(bytes),
+    });
+  } catch (error) {
+    bar.stop();
+    throw error;
+  }
+  bar.done(`${size(uploaded.written * BLOCK_BYTES)} uploaded`);
+  const digests = log.digests();
+  const linear = createHash('sha256');
+  for (const digest of digests) linear.update(digest);
+  await aws.ebs.send(
+    new CompleteSnapshotCommand({
+      SnapshotId: state.snapshotId,
+      ChangedBlocksCount: digests.length,
+      // Over no blocks at all there is no checksum.
+      ...(digests.length > 0
+        ? {
+            Checksum: linear.digest('base64'),
+            ChecksumAlgorithm: 'SHA256' as const,
+            ChecksumAggregationMethod: 'LINEAR' as const,
+          }
+        : {}),
+    }),
+    { abortSignal: signal },
+  );
+  return uploaded;
+}
+
+/** A compressed file gives its blocks in order, like a stream: all are looked at again. */
+const isStreamed = (disk: Disk) => ['gzip', 'zstd', 'xz'].includes(disk.format);
+
+function tell(
+  report: Report,
+  done: {
+    state: ImportState;
+    snapshot: Snapshot;
+    imageId: string | undefined;
+    upload: Uploaded | undefined;
+    seconds: number;
+    disk: Disk;
+  },
+): void {
+  const { state, snapshot, imageId, upload, seconds, disk } = done;
+  const { image } = state;
+  const bytesUploaded = (upload?.written ?? 0) * BLOCK_BYTES;
+  report.result(
+    {
+      snapshotId: state.snapshotId,
+      ...(imageId ? { imageId, name: image?.name, bootMode: image?.bootMode, architecture: image?.architecture } : {}),
+      region: state.region,
+      format: disk.format,
+      volumeSizeGiB: state.volumeSizeGiB,
+      encrypted: snapshot.Encrypted === true,
+      ...(snapshot.KmsKeyId ? { kmsKeyArn: snapshot.KmsKeyId } : {}),
+      ...(state.parent ? { parentSnapshotId: state.parent } : {}),
+      ...(upload ? { blocks: upload } : {}),
+      bytesUploaded,
+      seconds: Number(seconds.toFixed(3)),
+    },
+    facts([
+      ['AMI', imageId && `${imageId} (${image?.name}, ${image?.architecture}, ${image?.bootMode})`],
+      ['Snapshot', state.snapshotId],
+      ['Key', snapshot.Encrypted ? (snapshot.KmsKeyId ?? 'unknown') : 'none: not encrypted'],
+      ['Size', `${state.volumeSizeGiB} GiB`],
+      ['Uploaded', upload && `${size(bytesUploaded)} in ${upload.written} blocks${othersOf(upload)}`],
+    ]),
+  );
+}
+
+function othersOf({ unchanged, resumed }: Uploaded): string {
+  const others = [unchanged > 0 && `${unchanged} as in the parent`, resumed > 0 && `${resumed} sent before`];
+  return others.filter(Boolean).length > 0 ? ` (${others.filter(Boolean).join(', ')})` : '';
+}
+
+/** Whatever stops an import once its snapshot is begun: what is left, and how to go on. */
+function withWayOn(error: unknown, { snapshotId, source }: ImportState, signal: AbortSignal): Error {
+  const pipe = source === '-' ? ' (with the same disk on standard input)' : '';
+  const ways = [
+    `The snapshot ${snapshotId} is begun and stays until it is finished or given up:`,
+    `  ingot import --resume ${snapshotId}${pipe}`,
+    `  ingot import --discard ${snapshotId}`,
+  ];
+  if (signal.aborted) return new InterruptedError(['Stopped.', ...ways].join('\n'), { cause: error });
+  return new CliError([describeFailure(error), ...ways].join('\n'), { cause: error });
+}
+
+async function discard(snapshotId: string, options: ImportOptions, report: Report): Promise<void> {
+  const state = await readState(snapshotId);
+  const aws = await connect({ ...state, ...given(options) });
+  try {
+    await aws.ec2.send(new DeleteSnapshotCommand({ SnapshotId: snapshotId }));
+  } catch (error) {
+    if (!(error instanceof Error && error.name === 'InvalidSnapshot.NotFound')) throw error;
+  }
+  await removeState(snapshotId);
+  report.result({ discarded: snapshotId }, `${snapshotId} is deleted.`);
+}
