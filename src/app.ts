@@ -62,6 +62,7 @@ import { Wire } from './wire/wire.ts';
 const DATABASE = 'ingot.db';
 const COLLECT_GARBAGE_EVERY_MS = 10 * 60_000;
 
+const WRITE_USES_OF_KEYS_EVERY_MS = 60_000;
 const MIGRATIONS: readonly Migration[] = [
   auditMigrations,
   idempotencyMigrations,
@@ -216,7 +217,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
       ],
     }),
     iamService({ identity, authorizer }),
-    kmsService({ keys }),
+    kmsService({ keys, isRegion }),
     organizationsService({ identity, authorizer }),
     stsService({ identity, authorizer }, authorizationMessages),
   ];
@@ -254,6 +255,15 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     listen: async () => {
       const { host, port } = await frontDoor.listen(config.listen.host, config.listen.port);
       const endpoint = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const usesOfKeys = startHousekeeping({
+    everyMs: WRITE_USES_OF_KEYS_EVERY_MS,
+    log,
+    round: async () => void (await keys.flushUses()),
+  });
+  closers.add(async () => {
+    await usesOfKeys.stop();
+    await keys.flushUses();
+  });
       await writeEndpoint(dataDir, endpoint);
       return { endpoint };
     },

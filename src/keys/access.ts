@@ -125,13 +125,15 @@ export function callConditions(call: Call): ConditionValues {
 
 /** Attributes of a key, or of the key that CreateKey is to make (kms 24.1). */
 export function keyConditions(
-  key: Pick<KeyRecord, 'spec' | 'usage' | 'origin' | 'multiRegion' | 'aliases'>,
+  key: Pick<KeyRecord, 'spec' | 'usage' | 'origin' | 'multiRegion' | 'aliases'> &
+    Partial<Pick<KeyRecord, 'region' | 'related'>>,
 ): ConditionValues {
   return {
     'kms:KeySpec': key.spec,
     'kms:KeyUsage': key.usage,
     'kms:KeyOrigin': key.origin,
     'kms:MultiRegion': key.multiRegion,
+    'kms:MultiRegionKeyType': key.related && (key.related.primaryRegion === key.region ? 'PRIMARY' : 'REPLICA'),
     'kms:CustomerMasterKeySpec': key.spec,
     'kms:CustomerMasterKeyUsage': key.usage,
     'kms:ResourceAliases': key.aliases.length > 0 ? key.aliases : undefined,

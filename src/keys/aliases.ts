@@ -2,8 +2,9 @@
 import type { Permit } from '../authz/permit.ts';
 import { type AccountId, type KeyId, parseArn, type Region } from '../ids.ts';
 import { aliasArn, EBS_ALIAS } from './identifiers.ts';
+import { isSymmetric } from './key-specs.ts';
 import { callOf, type KeyParts } from './parts.ts';
-import type { AliasRecord, Page, PageRequest } from './records.ts';
+import type { AliasRecord, KeyRecord, Page, PageRequest } from './records.ts';
 import { refuse } from './refusals.ts';
 import { requireState } from './states.ts';
 import { readKey } from './store.ts';
@@ -18,6 +19,12 @@ export function requireAliasName(name: string): void {
   if (!name.startsWith('alias/')) throw refuse('alias-prefix', { alias: name });
   if (name.startsWith('alias/aws/')) throw refuse('alias-reserved', { alias: name });
   if (!/^alias\/[a-zA-Z0-9/_-]+$/.test(name) || name.length > 256) throw refuse('alias-name-invalid', { alias: name });
+}
+
+/** An alias goes from key to key of one type only (12.6). */
+function kindOf(key: KeyRecord): 'symmetric' | 'hmac' | 'asymmetric' {
+  if (isSymmetric(key)) return 'symmetric';
+  return key.usage === 'GENERATE_VERIFY_MAC' ? 'hmac' : 'asymmetric';
 }
 
 /** Scope and name out of the alias ARN that a permit was given for. */
@@ -67,6 +74,10 @@ export function aliasMethods({ store, clock }: KeyParts) {
         const key = await readKey(tables, to.resource);
         if (!key) throw refuse('key-not-found', { arn: to.resource });
         requireState(key, 'UpdateAlias');
+        const current = await readKey(tables, from.resource);
+        if (current && (kindOf(current) !== kindOf(key) || current.usage !== key.usage)) {
+          throw refuse('alias-other-kind', { arn: alias.resource });
+        }
         if (from.resource !== to.resource && key.aliases.length >= ALIASES_PER_KEY_MAX) {
           throw refuse('alias-limit', { arn: key.arn });
         }

@@ -13,14 +13,14 @@ import {
   readCiphertextHeader,
   sealCiphertext,
 } from './ciphertext.ts';
-import type { KeyMaterial } from './records.ts';
+import type { SecretMaterial } from './records.ts';
 
 const bytes = (hex: string) => new Uint8Array(Buffer.from(hex, 'hex'));
 const hex = (value: Uint8Array) => Buffer.from(value).toString('hex');
 const KEY = '1234abcd-12ab-34cd-56ef-1234567890ab' as KeyId;
 
-function material(): KeyMaterial {
-  return { materialId: hex(randomBytes(32)), key: SecretKey.take(randomBytes(32)) };
+function material(): SecretMaterial {
+  return { kind: 'secret', materialId: hex(randomBytes(32)), key: SecretKey.take(randomBytes(32)) };
 }
 
 /** Words short enough that pairs such as {a: 'bc'} and {ab: 'c'} turn up. */

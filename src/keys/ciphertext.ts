@@ -11,7 +11,7 @@ import { seal, tryOpen } from '../crypto/aead.ts';
 import { encodeFields, type Fields } from '../crypto/fields.ts';
 import type { KeyId } from '../ids.ts';
 import type { EncryptionContext } from './on-behalf.ts';
-import type { KeyMaterial } from './records.ts';
+import type { SecretMaterial } from './records.ts';
 
 const VERSION = 1;
 const KIND_AT = 1;
@@ -47,7 +47,7 @@ export function readCiphertextHeader(ciphertext: Uint8Array): CiphertextHeader |
 
 export function sealCiphertext(
   keyId: KeyId,
-  material: KeyMaterial,
+  material: Pick<SecretMaterial, 'materialId' | 'key'>,
   plaintext: Uint8Array,
   context: EncryptionContext,
 ): Uint8Array {
@@ -61,7 +61,7 @@ export function sealCiphertext(
 
 /** The plaintext, or `undefined` where bytes, material or context do not fit. Wipe the result after use. */
 export function openCiphertext(
-  material: KeyMaterial,
+  material: Pick<SecretMaterial, 'materialId' | 'key'>,
   ciphertext: Uint8Array,
   context: EncryptionContext,
 ): Uint8Array<ArrayBuffer> | undefined {

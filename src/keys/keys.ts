@@ -8,6 +8,7 @@
  */
 import type { Audit } from '../audit/audit.ts';
 import type { Authorizer } from '../authz/authorizer.ts';
+import type { Permit } from '../authz/permit.ts';
 import type { PolicyPrincipals } from '../authz/policy-principals.ts';
 import type { Fields } from '../crypto/fields.ts';
 import { randomBytes } from '../crypto/random.ts';
@@ -19,17 +20,22 @@ import type { Jobs } from '../jobs/jobs.ts';
 import { KeyAccess } from './access.ts';
 import { aliasMethods } from './aliases.ts';
 import { cryptographyMethods } from './cryptography.ts';
+import { deletionMethods } from './deletion.ts';
 import { grantMethods } from './grants.ts';
 import { findKey, type KeyName } from './identifiers.ts';
+import { importMethods } from './imports.ts';
 import { lifecycleMethods } from './lifecycle.ts';
+import { multiRegionMethods } from './multi-region.ts';
 import type { KeysOnBehalf } from './on-behalf.ts';
 import { createKeysOnBehalf } from './on-behalf-calls.ts';
-import type { KeyParts } from './parts.ts';
+import { type KeyParts, permittedKey } from './parts.ts';
 import { policyMethods } from './policies.ts';
+import { publicKeyMethods } from './public-key-methods.ts';
 import type { KeyRecord } from './records.ts';
 import { rotationMethods } from './rotation.ts';
 import { KeyStore } from './store.ts';
 import { tagMethods } from './tags.ts';
+import { type KeyUse, KeyUses } from './usage.ts';
 
 export interface KeysDeps {
   readonly db: Db;
@@ -52,7 +58,8 @@ export async function createKeys(deps: KeysDeps): Promise<{ keys: Keys; onBehalf
   const store = new KeyStore(deps.db, deps.rootKey);
   await checkRootKey(store, deps.rootKey);
   const access = new KeyAccess(deps.authorizer, store);
-  const keys = keysOf({ ...deps, store, access });
+  const uses = new KeyUses(store, deps.clock);
+  const keys = keysOf({ ...deps, store, access, uses });
   return { keys, onBehalf: createKeysOnBehalf(keys, deps) };
 }
 
@@ -61,8 +68,12 @@ function keysOf(parts: KeyParts) {
   return {
     access: parts.access,
     ...lifecycleMethods(parts, rotation),
+    ...deletionMethods(parts),
+    ...importMethods(parts),
+    ...multiRegionMethods(parts, rotation),
     ...policyMethods(parts),
     ...cryptographyMethods(parts),
+    ...publicKeyMethods(parts),
     ...aliasMethods(parts),
     ...grantMethods(parts),
     ...methods,
@@ -76,6 +87,18 @@ function keysOf(parts: KeyParts) {
     /** The key behind a name, or `undefined` where there is none. Not authorized. */
     find(name: KeyName, region: Region): Promise<KeyRecord | undefined> {
       return findKey(parts.store, name, region);
+    },
+    /** The last use of a key (3.8). */
+    async lastUse(permit: Permit<'kms:GetKeyLastUsage'>): Promise<KeyUse | undefined> {
+      return parts.uses.last(await permittedKey(parts.store, permit));
+    },
+    /** Whole days since the key was last used, for conditions. Not authorized. */
+    trailingDaysWithoutUse(key: KeyRecord): Promise<number> {
+      return parts.uses.trailingDays(key);
+    },
+    /** Writes the uses of keys that were noted: called now and then, and at the end. */
+    flushUses(): Promise<void> {
+      return parts.uses.flush();
     },
     /** The key behind an alias of one account. Not authorized. */
     findByAlias(account: AccountId, region: Region, alias: string): Promise<KeyRecord | undefined> {

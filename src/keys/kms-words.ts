@@ -55,7 +55,53 @@ const WORDS: Readonly<Record<Reason, (facts: Facts) => readonly [code: string, m
     'UnsupportedOperationException',
     `${facts.arn} origin is EXTERNAL which is not valid for this operation.`,
   ],
+  'key-origin-aws-kms': (facts) => [
+    'UnsupportedOperationException',
+    `${facts.arn} origin is AWS_KMS which is not valid for this operation.`,
+  ],
   'key-operation-unsupported': () => ['UnsupportedOperationException', ''],
+  'key-not-primary': (facts) => ['UnsupportedOperationException', `${facts.arn} is not a multi-region primary key.`],
+  'key-is-replica': (facts) => [
+    'UnsupportedOperationException',
+    `${facts.arn} is a multi-Region replica key. Use its primary key for this operation.`,
+  ],
+  'replica-exists': (facts) => ['AlreadyExistsException', `The multi-Region key has a key in ${facts.region} already.`],
+  'algorithm-incompatible': (facts) => [
+    'InvalidKeyUsageException',
+    `Algorithm ${facts.algorithm} is incompatible with key spec ${facts.spec}.`,
+  ],
+  'context-unsupported': () => [
+    'ValidationException',
+    'EncryptionContext is supported with symmetric encryption keys only.',
+  ],
+  'plaintext-too-long': (facts) => [
+    'ValidationException',
+    `Algorithm ${facts.algorithm} and key spec ${facts.spec} cannot encrypt data larger than ${facts.limit} bytes.`,
+  ],
+  'message-type-unsupported': (facts) => [
+    'ValidationException',
+    `MessageType ${facts.messageType} is not supported with algorithm ${facts.algorithm}.`,
+  ],
+  'digest-length': (facts) => ['ValidationException', `Digest is invalid length for algorithm ${facts.algorithm}.`],
+  'signature-invalid': () => ['KMSInvalidSignatureException', ''],
+  'mac-invalid': () => ['KMSInvalidMacException', ''],
+  'peer-key-malformed': () => ['ValidationException', ''],
+  'import-token-invalid': () => ['InvalidImportTokenException', 'The import token is not one for this key.'],
+  'import-token-expired': () => ['ExpiredImportTokenException', 'The import token has expired.'],
+  'material-undecipherable': () => ['InvalidCiphertextException', ''],
+  'material-incorrect': (facts) => ['IncorrectKeyMaterialException', String(facts.detail ?? '')],
+  'material-pending': (facts) => [
+    'KMSInvalidStateException',
+    `New key material (id: ${facts.materialId}) cannot be imported into KMS key ${facts.keyId}, because another key material (id: ${facts.pendingId}) is pending rotation.`,
+  ],
+  'material-not-pending': (facts) => [
+    'KMSInvalidStateException',
+    `No available key material pending rotation for the key: ${facts.arn}.`,
+  ],
+  'material-not-found': (facts) => [
+    'NotFoundException',
+    `Key material ${facts.materialId} of ${facts.arn} does not exist.`,
+  ],
   'key-usage': (facts) => [
     'InvalidKeyUsageException',
     `${facts.arn} key usage is ${facts.usage} which is not valid for ${facts.operation}.`,
@@ -87,6 +133,10 @@ const WORDS: Readonly<Record<Reason, (facts: Facts) => readonly [code: string, m
     'Alias must start with the prefix "alias/". Please see https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html',
   ],
   'alias-target-is-alias': () => ['ValidationException', 'Aliases must refer to keys. Not aliases'],
+  'alias-other-kind': () => [
+    'ValidationException',
+    'The current and new KMS key must be of the same type, and they must have the same key usage.',
+  ],
   'alias-limit': (facts) => ['LimitExceededException', `The key ${facts.arn} has the most aliases it can have.`],
   'key-limit': (facts) => ['LimitExceededException', `The account has ${facts.limit} keys in this Region already.`],
   'limit-exceeded': () => ['LimitExceededException', ''],

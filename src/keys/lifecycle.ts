@@ -1,27 +1,33 @@
-/** Making, changing and ending keys (kms §7, §4, §19), and the AWS managed key of EBS (§13). */
+/** Making and changing keys (kms §7, §4), and the AWS managed key of EBS (§13). */
 import type { Permit } from '../authz/permit.ts';
-import type { Tx } from '../db/db.ts';
 import { type AccountId, type Arn, type KeyId, keyArn, newUuid, type Region } from '../ids.ts';
-import type { Program } from '../jobs/jobs.ts';
+import { changeKey, insertKey, requireRoom, updateKey } from './change.ts';
 import { EBS_ALIAS } from './identifiers.ts';
-import { newMaterial } from './material.ts';
-import { callOf, DAY_MS, type KeyParts, permittedKey } from './parts.ts';
-import { defaultKeyPolicy, ebsKeyPolicy, storablePolicy } from './policies.ts';
-import type { KeyRecord, Page, PageRequest } from './records.ts';
-import { refuse } from './refusals.ts';
+import { requireMaterial } from './imports.ts';
+import { type KeySpec, type KeyUsage, SYMMETRIC_DEFAULT } from './key-specs.ts';
+import { newMaterial, newSymmetricMaterial } from './material.ts';
+import { callOf, type KeyParts, permittedKey } from './parts.ts';
+import { defaultKeyPolicy, ebsKeyPolicy, requirePolicyKeepsDoorOpen, storablePolicy } from './policies.ts';
+import type { KeyOrigin, KeyRecord, Page, PageRequest } from './records.ts';
 import type { Rotation } from './rotation.ts';
-import { readKeyArn, serviceEvent } from './service-events.ts';
-import { requireState } from './states.ts';
-import { readKey } from './store.ts';
-import type { KeysTables } from './tables.ts';
 import { type KeyTag, requireTags } from './tags.ts';
 
-const KEYS_PER_ACCOUNT_AND_REGION_MAX = 100_000;
-const ROTATION_PERIOD_DAYS = 365;
-/** Longest nap of a job that waits for a date. */
-const NAP_MS_MAX = DAY_MS;
+const EBS_ROTATION_PERIOD_DAYS = 365;
+const USUAL_KIND = {
+  spec: SYMMETRIC_DEFAULT,
+  usage: 'ENCRYPT_DECRYPT',
+  origin: 'AWS_KMS',
+  multiRegion: false,
+} as const;
 
 export interface NewKey {
+  /** A symmetric encryption key of one Region, with material that Ingot makes, where absent. */
+  readonly kind?: {
+    readonly spec: KeySpec;
+    readonly usage: KeyUsage;
+    readonly origin: KeyOrigin;
+    readonly multiRegion: boolean;
+  };
   readonly description: string;
   /** As the caller wrote it; the default policy where absent (7.5). */
   readonly policy?: string;
@@ -29,135 +35,8 @@ export interface NewKey {
   readonly tags: readonly KeyTag[];
 }
 
-interface DeletionPayload {
-  readonly keyArn: Arn;
-  /** Epoch ms of the deletion this job was made for. */
-  readonly deletionAt: number;
-}
-const DELETION = 'keys-delete';
-
-interface KeyToInsert {
-  readonly account: AccountId;
-  readonly region: Region;
-  readonly keyId: KeyId;
-  readonly manager: KeyRecord['manager'];
-  readonly description: string;
-  readonly policy: string;
-  readonly rotation: { readonly enabled: boolean };
-}
-
 export function lifecycleMethods(parts: KeyParts, rotation: Rotation) {
-  const { store, access, rootKey, principals, jobs, audit, clock } = parts;
-
-  const deletion: Program<DeletionPayload> = {
-    kind: DELETION,
-    start: 'wait',
-    attemptsMax: 1_000_000,
-    steps: {
-      async wait({ payload }) {
-        const key = await store.byArn(payload.keyArn);
-        if (key?.state !== 'PendingDeletion' || key.deletionAt?.getTime() !== payload.deletionAt)
-          return { kind: 'done' };
-        const ms = payload.deletionAt - clock().getTime();
-        if (ms > 0) return { kind: 'nap', ms: Math.min(ms, NAP_MS_MAX) };
-        return (await destroy(key, payload.deletionAt)) ? { kind: 'hop', to: 'record' } : { kind: 'done' };
-      },
-      async record({ payload: { keyArn: arn } }) {
-        const name = readKeyArn(arn);
-        await audit.record(serviceEvent('DeleteKey', { arn, ...name }, clock(), { keyId: name.keyId }));
-        return { kind: 'done' };
-      },
-    },
-  };
-  jobs.register(deletion);
-
-  /** The key and everything that hangs on it. Sealed material is overwritten first: a freed page keeps its bytes. */
-  function destroy(key: KeyRecord, deletionAt: number): Promise<boolean> {
-    return store.write(async (tables, tx) => {
-      const row = await tables
-        .selectFrom('keys_key')
-        .select('arn')
-        .where('arn', '=', key.arn)
-        .where('state', '=', 'PendingDeletion')
-        .where('deletion_at', '=', deletionAt)
-        .executeTakeFirst();
-      if (!row) return false;
-      const materials = await tables.selectFrom('keys_material').selectAll().where('key_arn', '=', key.arn).execute();
-      for (const material of materials) {
-        await tables
-          .updateTable('keys_material')
-          .set({ sealed: new Uint8Array(material.sealed.byteLength) })
-          .where('key_arn', '=', key.arn)
-          .where('material_id', '=', material.material_id)
-          .execute();
-      }
-      await tables.deleteFrom('keys_key').where('arn', '=', key.arn).execute();
-      store.changed(tx, key.arn);
-      return true;
-    });
-  }
-
-  async function insertKey(tx: Tx, key: KeyToInsert): Promise<Arn> {
-    const arn = keyArn(key.region, key.account, key.keyId);
-    const tables = tx.as<KeysTables>();
-    const material = newMaterial(rootKey, arn);
-    const now = clock().getTime();
-    await tables
-      .insertInto('keys_key')
-      .values({
-        arn,
-        key_id: key.keyId,
-        account_id: key.account,
-        region: key.region,
-        manager: key.manager,
-        spec: 'SYMMETRIC_DEFAULT',
-        usage: 'ENCRYPT_DECRYPT',
-        origin: 'AWS_KMS',
-        multi_region: 0,
-        state: 'Enabled',
-        description: key.description,
-        created_at: now,
-        deletion_at: null,
-        current_material_id: material.materialId,
-        policy: key.policy,
-        rotation_enabled: 0,
-        rotation_period_days: ROTATION_PERIOD_DAYS,
-        rotation_next_at: null,
-        rotation_revision: 0,
-      })
-      .execute();
-    await tables
-      .insertInto('keys_material')
-      .values({
-        key_arn: arn,
-        material_id: material.materialId,
-        version: 0,
-        rotation: null,
-        created_at: now,
-        sealed: material.sealed,
-      })
-      .execute();
-    if (key.rotation.enabled) await rotation.schedule(tx, arn, ROTATION_PERIOD_DAYS);
-    store.changed(tx, arn);
-    return arn;
-  }
-
-  /** Changes a key of which `operation` is allowed in its state, judged within the transaction that changes it. */
-  async function change(
-    permit: Permit,
-    operation: Parameters<typeof requireState>[1],
-    set: (key: KeyRecord) => Partial<KeysTables['keys_key']>,
-    also?: (tx: Tx, key: KeyRecord) => Promise<void>,
-  ): Promise<void> {
-    await store.write(async (tables, tx) => {
-      const key = await readKey(tables, permit.resource);
-      if (!key) throw refuse('key-not-found', { arn: permit.resource });
-      requireState(key, operation);
-      await tables.updateTable('keys_key').set(set(key)).where('arn', '=', key.arn).execute();
-      await also?.(tx, key);
-      store.changed(tx, key.arn);
-    });
-  }
+  const { store, rootKey, principals, clock } = parts;
 
   return {
     async createKey(permit: Permit<'kms:CreateKey'>, request: NewKey): Promise<KeyRecord> {
@@ -165,42 +44,40 @@ export function lifecycleMethods(parts: KeyParts, rotation: Rotation) {
       const { accountId: account } = call.caller;
       const { region } = call;
       requireTags(request.tags);
-      const keyId = newUuid() as KeyId;
+      const { spec, usage, origin, multiRegion } = request.kind ?? USUAL_KIND;
+      const uuid = newUuid();
+      const keyId = (multiRegion ? `mrk-${uuid.replaceAll('-', '')}` : uuid) as KeyId;
       const arn = keyArn(region, account, keyId);
       const policy = await storablePolicy(parts, request.policy ?? defaultKeyPolicy(account));
-      const tags = Object.fromEntries(request.tags.map((tag) => [tag.key, tag.value]));
-      // The default policy is the account's own affair: only a policy that the caller wrote can lock it out.
-      if (request.policy !== undefined && !request.bypassLockoutCheck) {
-        const draft = { arn, accountId: account, tags, spec: 'SYMMETRIC_DEFAULT', usage: 'ENCRYPT_DECRYPT' } as const;
-        const key = { ...draft, origin: 'AWS_KMS', multiRegion: false, aliases: [] } as const;
-        if (!(await access.mayPutPolicy(call, key, policy))) throw refuse('policy-lockout', { arn });
-      }
-      await store.write(async (tables, tx) => {
-        const { count } = await tables
-          .selectFrom('keys_key')
-          .select((e) => e.fn.countAll<number>().as('count'))
-          .where('account_id', '=', account)
-          .where('region', '=', region)
-          .where('manager', '=', 'CUSTOMER')
-          .executeTakeFirstOrThrow();
-        if (count >= KEYS_PER_ACCOUNT_AND_REGION_MAX) {
-          throw refuse('key-limit', { limit: KEYS_PER_ACCOUNT_AND_REGION_MAX });
-        }
-        await insertKey(tx, {
+      await requirePolicyKeepsDoorOpen(parts, call, request, {
+        arn,
+        accountId: account,
+        tags: Object.fromEntries(request.tags.map((tag) => [tag.key, tag.value])),
+        spec,
+        usage,
+        origin,
+        multiRegion,
+        aliases: [],
+        policy,
+      });
+      const material = origin === 'AWS_KMS' ? await newMaterial(rootKey, arn, spec) : undefined;
+      await store.write(async (_, tx) => {
+        await requireRoom(tx, account, region);
+        await insertKey(parts, tx, {
           account,
           region,
           keyId,
           manager: 'CUSTOMER',
+          spec,
+          usage,
+          origin,
+          ...(multiRegion ? { primaryRegion: region } : {}),
+          state: material ? 'Enabled' : 'PendingImport',
           description: request.description,
           policy,
-          rotation: { enabled: false },
+          tags: request.tags,
+          ...(material ? { material } : {}),
         });
-        for (const tag of request.tags) {
-          await tables
-            .insertInto('keys_tag')
-            .values({ key_arn: arn, tag_key: tag.key, tag_value: tag.value })
-            .execute();
-        }
       });
       return (await store.byArn(arn)) as KeyRecord;
     },
@@ -210,6 +87,7 @@ export function lifecycleMethods(parts: KeyParts, rotation: Rotation) {
       const known = await store.byAlias(account, region, EBS_ALIAS);
       if (known) return known;
       const policy = await principals.canonicalizePolicy(ebsKeyPolicy(account, region));
+      const keyId = newUuid() as KeyId;
       await store.write(async (tables, tx) => {
         const alias = { account_id: account, region, name: EBS_ALIAS };
         const made = await tables
@@ -220,15 +98,21 @@ export function lifecycleMethods(parts: KeyParts, rotation: Rotation) {
           .where('name', '=', EBS_ALIAS)
           .executeTakeFirst();
         if (made) return;
-        const arn = await insertKey(tx, {
+        const arn = await insertKey(parts, tx, {
           account,
           region,
-          keyId: newUuid() as KeyId,
+          keyId,
           manager: 'AWS',
+          spec: SYMMETRIC_DEFAULT,
+          usage: 'ENCRYPT_DECRYPT',
+          origin: 'AWS_KMS',
+          state: 'Enabled',
           description: 'Default key that protects my EBS volumes when no other key is defined',
           policy,
-          rotation: { enabled: true },
+          tags: [],
+          material: newSymmetricMaterial(rootKey, keyArn(region, account, keyId)),
         });
+        await rotation.schedule(tx, arn, EBS_ROTATION_PERIOD_DAYS);
         const now = clock().getTime();
         await tables
           .insertInto('keys_alias')
@@ -260,43 +144,22 @@ export function lifecycleMethods(parts: KeyParts, rotation: Rotation) {
     },
 
     async enableKey(permit: Permit<'kms:EnableKey'>): Promise<void> {
-      let rotated: KeyRecord | undefined;
-      await change(
-        permit,
-        'EnableKey',
-        () => ({ state: 'Enabled' }),
-        async (tx, key) => {
-          if (await rotation.rotateIfOverdue(tx, key)) rotated = key;
-        },
-      );
+      const rotated = await changeKey(parts, permit, 'EnableKey', async (key, tables, tx) => {
+        await requireMaterial(tables, key);
+        await updateKey(tables, key.arn, { state: 'Enabled' });
+        return (await rotation.rotateIfOverdue(tx, key)) ? key : undefined;
+      });
       if (rotated) await rotation.record(rotated);
     },
 
     async disableKey(permit: Permit<'kms:DisableKey'>): Promise<void> {
-      await change(permit, 'DisableKey', () => ({ state: 'Disabled' }));
+      await changeKey(parts, permit, 'DisableKey', (key, tables) => updateKey(tables, key.arn, { state: 'Disabled' }));
     },
 
     async updateDescription(permit: Permit<'kms:UpdateKeyDescription'>, description: string): Promise<void> {
-      await change(permit, 'UpdateKeyDescription', () => ({ description }));
-    },
-
-    /** Answers the date from which the key may be gone. */
-    async scheduleDeletion(permit: Permit<'kms:ScheduleKeyDeletion'>, windowInDays: number): Promise<Date> {
-      const deletionAt = clock().getTime() + windowInDays * DAY_MS;
-      await change(
-        permit,
-        'ScheduleKeyDeletion',
-        () => ({ state: 'PendingDeletion', deletion_at: deletionAt }),
-        async (tx, key) => {
-          await jobs.enqueue<DeletionPayload>(tx, DELETION, { keyArn: key.arn, deletionAt });
-        },
+      await changeKey(parts, permit, 'UpdateKeyDescription', (key, tables) =>
+        updateKey(tables, key.arn, { description }),
       );
-      return new Date(deletionAt);
-    },
-
-    /** The key is Disabled afterwards, whatever it was before (4.3). */
-    async cancelDeletion(permit: Permit<'kms:CancelKeyDeletion'>): Promise<void> {
-      await change(permit, 'CancelKeyDeletion', () => ({ state: 'Disabled', deletion_at: null }));
     },
   };
 }

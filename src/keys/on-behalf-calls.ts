@@ -147,7 +147,7 @@ export function createKeysOnBehalf(
       const parameters = { encryptionContext: context, encryptionAlgorithm: ALGORITHM };
       return recorded(call, 'Decrypt', true, parameters, async (trail) => {
         const permit = await permitted(call, keyArn, 'kms:Decrypt', trail, cryptographic(context));
-        const opened = await keys.decrypt(permit, wrapped, context);
+        const opened = await keys.decrypt(permit, wrapped, { context });
         trail.additionalEventData = { keyMaterialId: opened.materialId };
         return SecretKey.take(opened.plaintext);
       });
@@ -172,7 +172,7 @@ export function createKeysOnBehalf(
           sourcePermit,
           destinationPermit,
           { ciphertext: source.wrapped, context: source.context },
-          destination.context,
+          { context: destination.context },
         );
         trail.additionalEventData = {
           sourceKeyMaterialId: result.sourceMaterialId,

@@ -10,10 +10,12 @@ import type { KeyAccess } from './access.ts';
 import type { KeyRecord } from './records.ts';
 import { refuse } from './refusals.ts';
 import type { KeyStore } from './store.ts';
+import type { KeyUses } from './usage.ts';
 
 export interface KeyParts {
   readonly store: KeyStore;
   readonly access: KeyAccess;
+  readonly uses: KeyUses;
   readonly rootKey: RootKey;
   readonly principals: PolicyPrincipals;
   readonly jobs: Jobs;

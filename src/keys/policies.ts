@@ -1,9 +1,11 @@
 /** Key policies: what CreateKey gives a key, and what PutKeyPolicy accepts (kms §13, §14). */
+import type { Call } from '../authz/caller.ts';
 import type { Permit } from '../authz/permit.ts';
 import { checkPolicy, PolicyMalformed } from '../authz/policy.ts';
 import type { AccountId, Region } from '../ids.ts';
 import { rootArn } from '../ids.ts';
 import { callOf, type KeyParts, permittedKey } from './parts.ts';
+import type { KeyRecord } from './records.ts';
 import { refuse } from './refusals.ts';
 import { requireState } from './states.ts';
 
@@ -72,12 +74,28 @@ export async function storablePolicy({ principals }: Pick<KeyParts, 'principals'
   return principals.canonicalizePolicy(text);
 }
 
+/** A policy that its writer could not change again (14.7). The default policy is the account's own affair. */
+export async function requirePolicyKeepsDoorOpen(
+  { access }: Pick<KeyParts, 'access'>,
+  call: Call,
+  request: { readonly policy?: string; readonly bypassLockoutCheck: boolean },
+  key: Parameters<KeyParts['access']['mayPutPolicy']>[1] & { readonly policy: string },
+): Promise<void> {
+  if (request.policy === undefined || request.bypassLockoutCheck) return;
+  if (!(await access.mayPutPolicy(call, key, key.policy))) throw refuse('policy-lockout', { arn: key.arn });
+}
+
 export function policyMethods(parts: KeyParts) {
   const { store, access, principals } = parts;
   return {
     /** The key policy with principals as ARNs, those of deleted principals as unique ids (14.9). */
     async getKeyPolicy(permit: Permit<'kms:GetKeyPolicy'>): Promise<string> {
       return principals.displayPolicy((await permittedKey(store, permit)).policy);
+    },
+
+    /** The policy of a key that the caller just made, as {@link getKeyPolicy} shows it. */
+    shownPolicy(key: KeyRecord): Promise<string> {
+      return principals.displayPolicy(key.policy);
     },
 
     /** Replaces the whole policy. `bypassLockoutCheck` skips 14.7 only. */

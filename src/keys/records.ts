@@ -1,12 +1,11 @@
 /** KMS keys, aliases and grants as this module keeps them. */
+import type { PrivateKey } from '../crypto/key-pairs.ts';
 import type { SecretKey } from '../crypto/secret-key.ts';
 import type { AccountId, Arn, KeyId, Region } from '../ids.ts';
+import type { KeySpec, KeyUsage } from './key-specs.ts';
 import type { EncryptionContext } from './on-behalf.ts';
 import type { KeyState } from './states.ts';
 
-/** Key specs that Ingot can make; others are refused by name. The record has room for all of them. */
-export type KeySpec = 'SYMMETRIC_DEFAULT';
-export type KeyUsage = 'ENCRYPT_DECRYPT';
 export type KeyOrigin = 'AWS_KMS' | 'EXTERNAL';
 
 /** One KMS key with everything a decision about it needs. Immutable: a change makes a new record. */
@@ -20,18 +19,37 @@ export interface KeyRecord {
   readonly usage: KeyUsage;
   readonly origin: KeyOrigin;
   readonly multiRegion: boolean;
+  /** Of a multi-Region key only. */
+  readonly related?: RelatedKeys;
   readonly state: KeyState;
   readonly description: string;
   readonly createdAt: Date;
   /** Set in PendingDeletion only. */
   readonly deletionAt?: Date;
-  readonly currentMaterialId: string;
+  /** Set in PendingReplicaDeletion only. */
+  readonly deletionWindowInDays?: number;
+  /** Absent on a key that never had material. It stays when imported material is deleted (kms 3.2). */
+  readonly currentMaterialId?: string;
+  /** Of the current material, while it is imported. */
+  readonly imported?: Expiration;
+  readonly usageSince: Date;
   /** Key policy with principals as unique ids (kms 14.9). */
   readonly policy: string;
   readonly rotation: RotationSchedule;
   readonly tags: Readonly<Record<string, string>>;
   /** Alias names such as `alias/golden`, sorted. */
   readonly aliases: readonly string[];
+}
+
+/** The keys of one multi-Region set: one per Region, this one included (kms 18.1). */
+export interface RelatedKeys {
+  readonly primaryRegion: Region;
+  readonly regions: readonly Region[];
+}
+
+/** When imported material goes by itself (kms 17.3): at `validTo`, or never. */
+export interface Expiration {
+  readonly validTo?: Date;
 }
 
 export interface RotationSchedule {
@@ -43,18 +61,31 @@ export interface RotationSchedule {
   readonly revision: number;
 }
 
-/** One version of a key's material. The newest seals, every one opens (kms 16.5). */
-export interface KeyMaterial {
+/** One version of a symmetric or HMAC key's material. The newest seals, every one opens (kms 16.5). */
+export interface SecretMaterial {
+  readonly kind: 'secret';
   readonly materialId: string;
   readonly key: SecretKey;
 }
+/** The only material of an asymmetric key. */
+export interface PairMaterial {
+  readonly kind: 'pair';
+  readonly materialId: string;
+  readonly pair: PrivateKey;
+}
+export type KeyMaterial = SecretMaterial | PairMaterial;
 
 export interface MaterialRecord {
   readonly materialId: string;
   readonly createdAt: Date;
   /** Absent on the first material, which is no rotation (kms 16.7). */
   readonly rotation?: 'AUTOMATIC' | 'ON_DEMAND';
-  readonly current: boolean;
+  readonly state: 'CURRENT' | 'NON_CURRENT' | 'PENDING_ROTATION' | 'PENDING_MULTI_REGION_IMPORT_AND_ROTATION';
+  /** Of imported material only. */
+  readonly importState?: 'IMPORTED' | 'PENDING_IMPORT';
+  /** While it is imported. */
+  readonly expiration?: Expiration;
+  readonly description?: string;
 }
 
 export interface GrantRecord {

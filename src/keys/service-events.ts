@@ -15,7 +15,7 @@ export function readKeyArn(arn: Arn): KeyNames {
 }
 
 export function serviceEvent(
-  eventName: 'RotateKey' | 'DeleteKey',
+  eventName: 'RotateKey' | 'DeleteKey' | 'DeleteExpiredKeyMaterial' | 'SynchronizeMultiRegionKey',
   key: KeyNames & { readonly arn: Arn },
   now: Date,
   additionalEventData: Readonly<Record<string, string>>,

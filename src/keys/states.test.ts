@@ -15,15 +15,19 @@ const TEXTS: Readonly<Record<string, string>> = {
   C: `KMSInvalidStateException: ${ARN} is creating.`,
   X: `KMSInvalidStateException: ${ARN} is updating.`,
   E: `UnsupportedOperationException: ${ARN} origin is EXTERNAL which is not valid for this operation.`,
+  A: `UnsupportedOperationException: ${ARN} origin is AWS_KMS which is not valid for this operation.`,
   S: 'UnsupportedOperationException: ',
 };
 //                        Enabled Disabled Pending PendingReplica PendingImport Unavailable Creating Updating
 const TABLE: readonly [readonly StatefulOperation[], string][] = [
   [['Encrypt', 'Decrypt', 'ReEncrypt', 'GenerateDataKey', 'GenerateDataKeyWithoutPlaintext'], '. D P P I U C .'],
+  [['GenerateDataKeyPair', 'GenerateDataKeyPairWithoutPlaintext', 'Sign', 'Verify'], '. D P P I U C .'],
+  [['GenerateMac', 'VerifyMac', 'DeriveSharedSecret', 'GetPublicKey'], '. D P P I U C .'],
+  [['Encapsulate', 'Decapsulate'], '. D P P I U C .'],
   [['CreateGrant'], '. D P P I . C .'],
   [['ListGrants', 'RevokeGrant', 'RetireGrant'], '. . . . . . . .'],
   [['DescribeKey', 'GetKeyPolicy', 'PutKeyPolicy', 'ListKeyPolicies', 'ListResourceTags'], '. . . . . . . .'],
-  [['ListAliases', 'DeleteAlias', 'ListKeyRotations'], '. . . . . . . .'],
+  [['ListAliases', 'DeleteAlias', 'ListKeyRotations', 'GetKeyLastUsage'], '. . . . . . . .'],
   [['CreateAlias', 'UpdateAlias', 'TagResource', 'UntagResource', 'UpdateKeyDescription'], '. . P P . . . .'],
   [['EnableKey', 'DisableKey'], '. . P P I . C X'],
   [['EnableKeyRotation', 'DisableKeyRotation'], '. D P P E S C .'],
@@ -31,6 +35,11 @@ const TABLE: readonly [readonly StatefulOperation[], string][] = [
   [['GetKeyRotationStatus'], '. . . . E S . .'],
   [['ScheduleKeyDeletion'], '. . P P . . . X'],
   [['CancelKeyDeletion'], 'N N . . N N N N'],
+  [['GetParametersForImport'], '. . P P . A C X'],
+  [['ImportKeyMaterial'], '. . P P . A C .'],
+  [['DeleteImportedKeyMaterial'], '. . . . . U C X'],
+  [['ReplicateKey'], '. D P P I U C X'],
+  [['UpdatePrimaryRegion'], '. D P P I U C .'],
 ];
 
 function answer(operation: StatefulOperation, state: KeyState): string {

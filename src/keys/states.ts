@@ -2,7 +2,8 @@
  * What a key may do in which state: the table of kms §5 as data, and one function that reads it.
  *
  * Column order is {@link STATES}. Letters are the exceptions of the specification: D disabled, P pending deletion, N not
- * pending deletion, I pending import, U unavailable, C creating, X updating, E origin is EXTERNAL, S unsupported.
+ * pending deletion, I pending import, U unavailable, C creating, X updating, E origin is EXTERNAL, A origin is AWS_KMS,
+ * S unsupported. Where the specification has a dash, U stands: only keys of custom key stores are ever unavailable.
  */
 import type { KeySummary } from './on-behalf.ts';
 import { type KeyRefusal, refuse } from './refusals.ts';
@@ -30,6 +31,16 @@ export const MATRIX = {
   ReEncrypt: USE,
   GenerateDataKey: USE,
   GenerateDataKeyWithoutPlaintext: USE,
+  GenerateDataKeyPair: USE,
+  GenerateDataKeyPairWithoutPlaintext: USE,
+  Sign: USE,
+  Verify: USE,
+  GenerateMac: USE,
+  VerifyMac: USE,
+  DeriveSharedSecret: USE,
+  Encapsulate: USE,
+  Decapsulate: USE,
+  GetPublicKey: USE,
   CreateGrant: 'ok D P P I ok C ok',
   ListGrants: ALWAYS,
   RevokeGrant: ALWAYS,
@@ -41,6 +52,7 @@ export const MATRIX = {
   ListResourceTags: ALWAYS,
   ListAliases: ALWAYS,
   ListKeyRotations: ALWAYS,
+  GetKeyLastUsage: ALWAYS,
   DeleteAlias: ALWAYS,
   CreateAlias: UNLESS_PENDING_DELETION,
   UpdateAlias: UNLESS_PENDING_DELETION,
@@ -55,6 +67,11 @@ export const MATRIX = {
   GetKeyRotationStatus: 'ok ok ok ok E S ok ok',
   ScheduleKeyDeletion: 'ok ok P P ok ok ok X',
   CancelKeyDeletion: 'N N ok ok N N N N',
+  GetParametersForImport: 'ok ok P P ok A C X',
+  ImportKeyMaterial: 'ok ok P P ok A C ok',
+  DeleteImportedKeyMaterial: 'ok ok ok ok ok U C X',
+  ReplicateKey: 'ok D P P I U C X',
+  UpdatePrimaryRegion: 'ok D P P I U C ok',
 } as const satisfies Readonly<Record<string, string>>;
 
 export type StatefulOperation = keyof typeof MATRIX;
@@ -68,6 +85,7 @@ const REASONS = {
   C: 'key-creating',
   X: 'key-updating',
   E: 'key-origin-external',
+  A: 'key-origin-aws-kms',
   S: 'key-operation-unsupported',
 } as const satisfies Readonly<Record<string, KeyRefusal['reason']>>;
 

@@ -10,9 +10,17 @@ import type { Kysely, Selectable } from 'kysely';
 import type { RootKey } from '../crypto/root-key.ts';
 import type { Db, Tx } from '../db/db.ts';
 import { IntegrityError } from '../errors.ts';
-import type { AccountId, Arn, KeyId, Region } from '../ids.ts';
+import { type AccountId, type Arn, type KeyId, keyArn, type Region } from '../ids.ts';
 import { openMaterial } from './material.ts';
-import type { GrantConstraints, GrantRecord, KeyMaterial, KeyRecord } from './records.ts';
+import type {
+  Expiration,
+  GrantConstraints,
+  GrantRecord,
+  KeyMaterial,
+  KeyRecord,
+  PairMaterial,
+  SecretMaterial,
+} from './records.ts';
 import type { KeysTables } from './tables.ts';
 
 const CACHED_KEYS_MAX = 4096;
@@ -59,6 +67,11 @@ export class KeyStore {
     });
   }
 
+  /** The same for every key of a multi-Region set: each shows the others. */
+  changedRelated(tx: Tx, key: KeyRecord): void {
+    for (const arn of relatedArns(key)) this.changed(tx, arn);
+  }
+
   async byArn(arn: string): Promise<KeyRecord | undefined> {
     return (await this.#entry(arn))?.record;
   }
@@ -90,14 +103,28 @@ export class KeyStore {
     return row && this.byArn(row.key_arn);
   }
 
-  /** The material that seals now. */
-  async currentMaterial(key: KeyRecord): Promise<KeyMaterial> {
-    const material = await this.material(key, key.currentMaterialId);
+  /** The secret that seals or makes MACs now. */
+  async currentSecret(key: KeyRecord): Promise<SecretMaterial> {
+    const material = await this.#current(key);
+    if (material.kind !== 'secret') throw new Error(`${key.arn} has a key pair`);
+    return material;
+  }
+
+  /** The key pair of an asymmetric key. */
+  async pair(key: KeyRecord): Promise<PairMaterial> {
+    const material = await this.#current(key);
+    if (material.kind !== 'pair') throw new Error(`${key.arn} has no key pair`);
+    return material;
+  }
+
+  async #current(key: KeyRecord): Promise<KeyMaterial> {
+    const { currentMaterialId: id } = key;
+    const material = id === undefined ? undefined : await this.material(key, id);
     if (!material) throw new IntegrityError(`current key material of ${key.arn}`);
     return material;
   }
 
-  /** Material of any age, or `undefined` where the key has none of this id. */
+  /** Material of any age, or `undefined` where the key has none of this id, or it was deleted. */
   async material(key: KeyRecord, materialId: string): Promise<KeyMaterial | undefined> {
     const entry = await this.#entry(key.arn);
     const known = entry?.materials.get(materialId);
@@ -108,8 +135,8 @@ export class KeyStore {
       .where('key_arn', '=', key.arn)
       .where('material_id', '=', materialId)
       .executeTakeFirst();
-    if (!row) return undefined;
-    const material = openMaterial(this.#rootKey, key.arn, materialId, row.sealed);
+    if (!row || row.sealed.byteLength === 0) return undefined;
+    const material = openMaterial(this.#rootKey, { keyArn: key.arn, materialId, spec: key.spec }, row.sealed);
     entry?.materials.set(materialId, material);
     return material;
   }
@@ -168,6 +195,9 @@ export async function readKey(tables: Kysely<KeysTables>, arn: string): Promise<
     .where('key_arn', '=', arn)
     .orderBy('name')
     .execute();
+  const rotation = await rotationRow(tables, row);
+  const currentMaterialId = row.current_material_id || undefined;
+  const imported = row.origin === 'EXTERNAL' && currentMaterialId !== undefined;
   return {
     arn: row.arn as Arn,
     keyId: row.key_id as KeyId,
@@ -178,21 +208,77 @@ export async function readKey(tables: Kysely<KeysTables>, arn: string): Promise<
     usage: row.usage as KeyRecord['usage'],
     origin: row.origin as KeyRecord['origin'],
     multiRegion: row.multi_region === 1,
+    ...(row.primary_region === null ? {} : { related: await readRelated(tables, row) }),
     state: row.state as KeyRecord['state'],
     description: row.description,
     createdAt: new Date(row.created_at),
     ...(row.deletion_at === null ? {} : { deletionAt: new Date(row.deletion_at) }),
-    currentMaterialId: row.current_material_id,
+    ...(row.deletion_window_days === null ? {} : { deletionWindowInDays: row.deletion_window_days }),
+    ...(currentMaterialId === undefined ? {} : { currentMaterialId }),
+    ...(imported ? await readImported(tables, arn, currentMaterialId) : {}),
+    usageSince: new Date(row.usage_since),
     policy: row.policy,
     rotation: {
-      enabled: row.rotation_enabled === 1,
-      periodInDays: row.rotation_period_days,
-      revision: row.rotation_revision,
-      ...(row.rotation_next_at === null ? {} : { nextAt: new Date(row.rotation_next_at) }),
+      enabled: rotation.rotation_enabled === 1,
+      periodInDays: rotation.rotation_period_days,
+      revision: rotation.rotation_revision,
+      ...(rotation.rotation_next_at === null ? {} : { nextAt: new Date(rotation.rotation_next_at) }),
     },
     tags: Object.fromEntries(tags.map((tag) => [tag.tag_key, tag.tag_value])),
     aliases: aliases.map((alias) => alias.name),
   };
+}
+
+/** The schedule of a multi-Region key is its primary's (kms 16.9). */
+async function rotationRow(
+  tables: Kysely<KeysTables>,
+  row: Selectable<KeysTables['keys_key']>,
+): Promise<Selectable<KeysTables['keys_key']>> {
+  if (row.primary_region === null || row.primary_region === row.region) return row;
+  const primary = keyArn(row.primary_region as Region, row.account_id as AccountId, row.key_id as KeyId);
+  return (await tables.selectFrom('keys_key').selectAll().where('arn', '=', primary).executeTakeFirst()) ?? row;
+}
+
+async function readRelated(
+  tables: Kysely<KeysTables>,
+  row: Selectable<KeysTables['keys_key']>,
+): Promise<NonNullable<KeyRecord['related']>> {
+  const rows = await tables
+    .selectFrom('keys_key')
+    .select('region')
+    .where('account_id', '=', row.account_id)
+    .where('key_id', '=', row.key_id)
+    .orderBy('created_at')
+    .orderBy('region')
+    .execute();
+  return { primaryRegion: row.primary_region as Region, regions: rows.map(({ region }) => region as Region) };
+}
+
+async function readImported(
+  tables: Kysely<KeysTables>,
+  arn: string,
+  materialId: string,
+): Promise<Pick<KeyRecord, 'imported'>> {
+  const row = await tables
+    .selectFrom('keys_material')
+    .select(['import_state', 'valid_to'])
+    .where('key_arn', '=', arn)
+    .where('material_id', '=', materialId)
+    .executeTakeFirst();
+  return row?.import_state === 'IMPORTED' ? { imported: expirationOf(row) } : {};
+}
+
+export function expirationOf(row: { readonly valid_to: number | null }): Expiration {
+  return row.valid_to === null ? {} : { validTo: new Date(row.valid_to) };
+}
+
+/** ARNs of the key and of its relatives in other Regions. */
+export function relatedArns(key: KeyRecord): Arn[] {
+  return (key.related?.regions ?? [key.region]).map((region) => keyArn(region, key.accountId, key.keyId));
+}
+
+export function isReplica(key: KeyRecord): boolean {
+  return key.related !== undefined && key.related.primaryRegion !== key.region;
 }
 
 export function grantOf(row: Selectable<KeysTables['keys_grant']>): GrantRecord {

@@ -1,4 +1,5 @@
 /** Tables of KMS keys. No other folder names them. */
+import { type Generated, sql } from 'kysely';
 import type { Migration } from '../db/db.ts';
 
 export interface KeysTables {
@@ -16,12 +17,19 @@ export interface KeysTables {
     description: string;
     created_at: number;
     deletion_at: number | null;
+    /** Empty where the key never had material (kms 3.2). */
     current_material_id: string;
     policy: string;
     rotation_enabled: number;
     rotation_period_days: number;
     rotation_next_at: number | null;
     rotation_revision: number;
+    /** Region of the primary key; null on single-Region keys. */
+    primary_region: string | null;
+    /** Waiting time that begins when the last replica is gone (kms 18.8); null but in PendingReplicaDeletion. */
+    deletion_window_days: number | null;
+    /** Since when uses are recorded. */
+    usage_since: Generated<number>;
   };
   keys_material: {
     key_arn: string;
@@ -30,7 +38,17 @@ export interface KeysTables {
     version: number;
     rotation: string | null;
     created_at: number;
+    /** Empty while imported material is not there. */
     sealed: Uint8Array;
+    /** 1 while imported material waits for the rotation that makes it current (kms 16.8). */
+    pending: Generated<number>;
+    /** IMPORTED or PENDING_IMPORT; null on material that Ingot made. */
+    import_state: string | null;
+    expiration_model: string | null;
+    valid_to: number | null;
+    description: string | null;
+    /** Sealed digest of imported material, which stays when the material goes (kms 17.7). */
+    digest: Uint8Array | null;
   };
   keys_alias: {
     account_id: string;
@@ -54,6 +72,8 @@ export interface KeysTables {
     fingerprint: string | null;
   };
   keys_tag: { key_arn: string; tag_key: string; tag_value: string };
+  /** The last cryptographic operation with a key (kms 3.8). */
+  keys_usage: { key_arn: string; operation: string; used_at: number; request_id: string };
   /** One sealed message that only the installation's own root key opens. */
   keys_root_check: { id: number; sealed: Uint8Array };
 }
@@ -142,6 +162,37 @@ export const keysMigrations: readonly Migration[] = [
         .createTable('keys_root_check')
         .addColumn('id', 'integer', (c) => c.primaryKey())
         .addColumn('sealed', 'blob', (c) => c.notNull())
+        .execute();
+    },
+  },
+  {
+    id: 'keys-0002',
+    async up(schema) {
+      const db = schema.schema;
+      await db.alterTable('keys_key').addColumn('primary_region', 'text').execute();
+      await db.alterTable('keys_key').addColumn('deletion_window_days', 'integer').execute();
+      await db
+        .alterTable('keys_key')
+        .addColumn('usage_since', 'integer', (c) => c.notNull().defaultTo(0))
+        .execute();
+      await sql`update keys_key set usage_since = ${Date.now()}`.execute(schema);
+
+      await db
+        .alterTable('keys_material')
+        .addColumn('pending', 'integer', (c) => c.notNull().defaultTo(0))
+        .execute();
+      await db.alterTable('keys_material').addColumn('import_state', 'text').execute();
+      await db.alterTable('keys_material').addColumn('expiration_model', 'text').execute();
+      await db.alterTable('keys_material').addColumn('valid_to', 'integer').execute();
+      await db.alterTable('keys_material').addColumn('description', 'text').execute();
+      await db.alterTable('keys_material').addColumn('digest', 'blob').execute();
+
+      await db
+        .createTable('keys_usage')
+        .addColumn('key_arn', 'text', (c) => c.primaryKey().references('keys_key.arn').onDelete('cascade'))
+        .addColumn('operation', 'text', (c) => c.notNull())
+        .addColumn('used_at', 'integer', (c) => c.notNull())
+        .addColumn('request_id', 'text', (c) => c.notNull())
         .execute();
     },
   },

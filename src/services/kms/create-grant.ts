@@ -1,26 +1,35 @@
 import { type CreateGrantCommand, GrantOperation } from '@aws-sdk/client-kms';
 import { createGrantConditions } from '../../keys/grant-conditions.ts';
-import type { GrantConstraints } from '../../keys/records.ts';
+import { isSymmetric, type KeyUsage, materialKind } from '../../keys/key-specs.ts';
+import type { GrantConstraints, KeyRecord } from '../../keys/records.ts';
 import type { InputOf, OperationOf } from '../operation.ts';
 import { Constraints, encryptionContext, invalid, unsupported } from './constraints.ts';
 import { authorize, checkGrantTokens, type Kms, locate, note } from './kms.ts';
 
 type Input = InputOf<CreateGrantCommand>;
 
-/** What a symmetric encryption key can do; other operations cannot be granted on it (15.2). */
+/** What can be granted on any key. */
+const OF_ANY_KEY: readonly string[] = ['CreateGrant', 'RetireGrant', 'DescribeKey'];
+const OF_USAGE: Readonly<Record<KeyUsage, readonly string[]>> = {
+  ENCRYPT_DECRYPT: ['Decrypt', 'Encrypt', 'ReEncryptFrom', 'ReEncryptTo'],
+  SIGN_VERIFY: ['Sign', 'Verify'],
+  GENERATE_VERIFY_MAC: ['GenerateMac', 'VerifyMac'],
+  KEY_AGREEMENT: ['DeriveSharedSecret'],
+  ENCAPSULATE_DECAPSULATE: ['Encapsulate', 'Decapsulate'],
+};
 const OF_SYMMETRIC_KEYS: readonly string[] = [
-  'Decrypt',
-  'Encrypt',
   'GenerateDataKey',
   'GenerateDataKeyWithoutPlaintext',
   'GenerateDataKeyPair',
   'GenerateDataKeyPairWithoutPlaintext',
-  'ReEncryptFrom',
-  'ReEncryptTo',
-  'CreateGrant',
-  'RetireGrant',
-  'DescribeKey',
 ];
+
+/** Whether the key can do what is to be granted on it (15.2). */
+function isGrantable(key: KeyRecord, operation: string): boolean {
+  if (OF_ANY_KEY.includes(operation) || OF_USAGE[key.usage].includes(operation)) return true;
+  if (operation === 'GetPublicKey') return materialKind(key.spec).kind === 'pair';
+  return isSymmetric(key) && OF_SYMMETRIC_KEYS.includes(operation);
+}
 
 export const createGrant =
   (kms: Kms): OperationOf<CreateGrantCommand> =>
@@ -44,9 +53,12 @@ export const createGrant =
     checkGrantTokens(kms, input.GrantTokens);
     const target = await locate(kms, call, 'kms:CreateGrant', input.KeyId!);
     const permit = await authorize(kms, call, 'kms:CreateGrant', target, createGrantConditions(call, grant));
-    const alien = grant.operations.find((operation) => !OF_SYMMETRIC_KEYS.includes(operation));
+    const alien = grant.operations.find((operation) => !isGrantable(target.key, operation));
     if (alien !== undefined) {
       throw invalid(`Operation ${alien} is not valid for a key with key usage ${target.key.usage}.`);
+    }
+    if (Object.keys(constraints).length > 0 && !isSymmetric(target.key)) {
+      throw invalid('Encryption context constraints are supported with symmetric encryption keys only.');
     }
     const made = await kms.keys.createGrant(permit, grant, { dryRun: input.DryRun ?? false });
     note(call, false, parameters, { grantId: made.grantId, keyId: target.key.arn });

@@ -1,5 +1,6 @@
 import { type CreateKeyCommand, CustomerMasterKeySpec, KeySpec, KeyUsageType, OriginType } from '@aws-sdk/client-kms';
 import { noteForAudit } from '../../authz/caller.ts';
+import { algorithmsOf, isKeySpec } from '../../keys/key-specs.ts';
 import type { InputOf, OperationOf } from '../operation.ts';
 import { Constraints, invalid, unsupported } from './constraints.ts';
 import { type Kms, note } from './kms.ts';
@@ -36,8 +37,9 @@ export const createKey =
     });
     // Tagging a new key needs its own right (7.2).
     if (tags.length > 0) await keys.access.authorizeIdentity(call, 'kms:TagResource', '*', tagConditions(tags));
-    refuseUnsupported(input, { spec, origin, multiRegion });
+    refuseHardware(input, origin);
     const key = await keys.createKey(permit, {
+      kind: madeKind(spec, usage, origin, multiRegion),
       description: input.Description ?? '',
       bypassLockoutCheck: bypass ?? false,
       tags,
@@ -49,17 +51,6 @@ export const createKey =
     });
     return { KeyMetadata: keyMetadata(key) };
   };
-
-/** Which usages a key spec allows (6). */
-function usagesOf(spec: string): readonly string[] {
-  if (spec === 'SYMMETRIC_DEFAULT') return ['ENCRYPT_DECRYPT'];
-  if (spec.startsWith('RSA_')) return ['ENCRYPT_DECRYPT', 'SIGN_VERIFY'];
-  if (spec.startsWith('HMAC_')) return ['GENERATE_VERIFY_MAC'];
-  if (spec.startsWith('ECC_NIST_P')) return ['SIGN_VERIFY', 'KEY_AGREEMENT'];
-  if (spec.startsWith('ML_KEM_')) return ['ENCAPSULATE_DECAPSULATE'];
-  if (spec === 'SM2') return ['ENCRYPT_DECRYPT', 'SIGN_VERIFY', 'KEY_AGREEMENT'];
-  return ['SIGN_VERIFY'];
-}
 
 function readKind(input: InputOf<CreateKeyCommand>) {
   new Constraints()
@@ -78,17 +69,19 @@ function readKind(input: InputOf<CreateKeyCommand>) {
     throw invalid('You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.');
   }
   const usage = input.KeyUsage ?? 'ENCRYPT_DECRYPT';
-  if (!usagesOf(spec).includes(usage)) throw invalid(`KeyUsage ${usage} is not compatible with KeySpec ${spec}`);
+  if (isKeySpec(spec) && algorithmsOf(spec, usage).length === 0)
+    throw invalid(`KeyUsage ${usage} is not compatible with KeySpec ${spec}`);
   return { spec, usage, origin: input.Origin ?? 'AWS_KMS', multiRegion: input.MultiRegion ?? false };
 }
 
-function refuseUnsupported(
-  input: InputOf<CreateKeyCommand>,
-  kind: { readonly spec: string; readonly origin: string; readonly multiRegion: boolean },
-): void {
-  if (kind.spec !== 'SYMMETRIC_DEFAULT') throw unsupported(`KeySpec ${kind.spec}`);
-  if (kind.origin !== 'AWS_KMS') throw unsupported(`Origin ${kind.origin}`);
-  if (kind.multiRegion) throw unsupported('MultiRegion');
+/** What needs hardware or another key manager behind Ingot. */
+function refuseHardware(input: InputOf<CreateKeyCommand>, origin: string): void {
   if (input.CustomKeyStoreId !== undefined) throw unsupported('CustomKeyStoreId');
   if (input.XksKeyId !== undefined) throw unsupported('XksKeyId');
+  if (origin !== 'AWS_KMS' && origin !== 'EXTERNAL') throw unsupported(`Origin ${origin}`);
+}
+
+function madeKind(spec: string, usage: KeyUsageType, origin: string, multiRegion: boolean) {
+  if (!isKeySpec(spec)) throw unsupported(`KeySpec ${spec}`);
+  return { spec, usage, origin: origin === 'EXTERNAL' ? ('EXTERNAL' as const) : ('AWS_KMS' as const), multiRegion };
 }

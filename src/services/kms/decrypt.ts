@@ -4,10 +4,10 @@ import type { Call } from '../../authz/caller.ts';
 import type { KmsAction } from '../../keys/access.ts';
 import { refuse } from '../../keys/refusals.ts';
 import type { OperationOf } from '../operation.ts';
-import { ENCRYPTION_ALGORITHMS, requireAlgorithm, SYMMETRIC_DEFAULT } from './algorithms.ts';
+import { ENCRYPTION_ALGORITHMS, SYMMETRIC_DEFAULT } from './algorithms.ts';
 import { Constraints, encryptionContext, invalid, unsupported } from './constraints.ts';
 import { contextNote } from './encrypt.ts';
-import { dryRunSucceeded } from './errors.ts';
+import { dryRunOf, dryRunSucceeded } from './errors.ts';
 import { authorize, checkGrantTokens, type Kms, locate, note, noteMaterial, type Target } from './kms.ts';
 
 export const decrypt =
@@ -25,6 +25,7 @@ export const decrypt =
     const keyNote = input.KeyId === undefined ? {} : { keyId: input.KeyId };
     note(call, true, { encryptionAlgorithm: algorithm, ...keyNote, ...contextNote(context) });
     checkGrantTokens(kms, input.GrantTokens);
+    requireNamedKey(input.KeyId, algorithm);
     const target = await sourceOf(kms, call, 'kms:Decrypt', input.KeyId, input.CiphertextBlob);
     const permit = await hidingDenial(input.KeyId, () =>
       authorize(kms, call, 'kms:Decrypt', target, {
@@ -32,12 +33,11 @@ export const decrypt =
         conditions: { 'kms:EncryptionAlgorithm': algorithm },
       }),
     );
-    requireAlgorithm(target.key, algorithm);
     if (ignoresCiphertext) {
-      await kms.keys.requireUsable(permit);
+      await kms.keys.requireUsable(permit, { algorithm, context });
       throw dryRunSucceeded();
     }
-    const opened = await kms.keys.decrypt(permit, input.CiphertextBlob!, context);
+    const opened = await kms.keys.decrypt(permit, input.CiphertextBlob!, { algorithm, context }, dryRunOf(input));
     noteMaterial(call, opened.materialId);
     if (input.DryRun) {
       opened.plaintext.fill(0);
@@ -46,10 +46,17 @@ export const decrypt =
     return {
       Plaintext: opened.plaintext,
       KeyId: target.key.arn,
-      EncryptionAlgorithm: SYMMETRIC_DEFAULT,
-      KeyMaterialId: opened.materialId,
+      EncryptionAlgorithm: algorithm,
+      ...(opened.materialId === undefined ? {} : { KeyMaterialId: opened.materialId }),
     };
   };
+
+/** Only symmetric ciphertext names its key (8.4). */
+export function requireNamedKey(keyId: string | undefined, algorithm: string): void {
+  if (keyId === undefined && algorithm !== SYMMETRIC_DEFAULT) {
+    throw invalid(`KeyId is required with the encryption algorithm ${algorithm}.`);
+  }
+}
 
 /** The key that opens: the one the caller names, or the one that the ciphertext names (8.4, 8.8). */
 export async function sourceOf(

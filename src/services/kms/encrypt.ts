@@ -1,8 +1,8 @@
 import type { EncryptCommand } from '@aws-sdk/client-kms';
 import type { OperationOf } from '../operation.ts';
-import { ENCRYPTION_ALGORITHMS, requireAlgorithm, SYMMETRIC_DEFAULT } from './algorithms.ts';
+import { ENCRYPTION_ALGORITHMS, SYMMETRIC_DEFAULT } from './algorithms.ts';
 import { Constraints, encryptionContext } from './constraints.ts';
-import { dryRunSucceeded } from './errors.ts';
+import { dryRunOf, dryRunSucceeded } from './errors.ts';
 import { checkGrantTokens, type Kms, note, noteMaterial, permitted } from './kms.ts';
 
 export const encrypt =
@@ -19,11 +19,11 @@ export const encrypt =
     const conditions = { 'kms:EncryptionAlgorithm': algorithm };
     const request = { encryptionContext: context, conditions };
     const { permit, key } = await permitted(kms, call, 'kms:Encrypt', input.KeyId!, request, 'any');
-    requireAlgorithm(key, algorithm);
-    const { ciphertext, materialId } = await kms.keys.encrypt(permit, input.Plaintext!, context);
+    const method = { algorithm, context };
+    const { ciphertext, materialId } = await kms.keys.encrypt(permit, input.Plaintext!, method, dryRunOf(input));
     noteMaterial(call, materialId);
     if (input.DryRun) throw dryRunSucceeded();
-    return { CiphertextBlob: ciphertext, KeyId: key.arn, EncryptionAlgorithm: SYMMETRIC_DEFAULT };
+    return { CiphertextBlob: ciphertext, KeyId: key.arn, EncryptionAlgorithm: algorithm };
   };
 
 /** The context as the audit record shows it, which leaves an empty one out. */

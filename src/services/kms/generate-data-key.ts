@@ -9,7 +9,7 @@ import type { InputOf, OperationOf } from '../operation.ts';
 import { SYMMETRIC_DEFAULT } from './algorithms.ts';
 import { Constraints, encryptionContext, invalid, unsupported } from './constraints.ts';
 import { contextNote } from './encrypt.ts';
-import { dryRunSucceeded } from './errors.ts';
+import { dryRunOf, dryRunSucceeded } from './errors.ts';
 import { checkGrantTokens, type Kms, note, noteMaterial, permitted } from './kms.ts';
 
 const BYTES: Readonly<Record<DataKeySpec, number>> = { AES_128: 16, AES_256: 32 };
@@ -51,7 +51,7 @@ async function generate(
   checkGrantTokens(kms, input.GrantTokens);
   const request = { encryptionContext: context, conditions: { 'kms:EncryptionAlgorithm': SYMMETRIC_DEFAULT } };
   const { permit, key } = await permitted(kms, call, action, input.KeyId!, request, 'any');
-  const made = await kms.keys.generateDataKey(permit, byteCount, context);
+  const made = await kms.keys.generateDataKey(permit, byteCount, context, dryRunOf(input));
   noteMaterial(call, made.materialId);
   if (input.DryRun) {
     made.plaintext.fill(0);

@@ -2,7 +2,7 @@
 import type { CancelKeyDeletionCommand, ScheduleKeyDeletionCommand } from '@aws-sdk/client-kms';
 import type { OperationOf } from '../operation.ts';
 import { Constraints } from './constraints.ts';
-import { auditDate, type Kms, note, permitted } from './kms.ts';
+import { auditDate, authorize, type Kms, locate, note, permitted } from './kms.ts';
 
 const WINDOW_DAYS = 30;
 
@@ -13,17 +13,27 @@ export const scheduleKeyDeletion =
     const days = input.PendingWindowInDays ?? WINDOW_DAYS;
     const parameters = { keyId: input.KeyId, pendingWindowInDays: days };
     note(call, false, parameters);
-    const { permit, key } = await permitted(kms, call, 'kms:ScheduleKeyDeletion', input.KeyId!, {
-      conditions: { 'kms:ScheduleKeyDeletionPendingWindowInDays': days },
+    const target = await locate(kms, call, 'kms:ScheduleKeyDeletion', input.KeyId!);
+    const { key } = target;
+    const permit = await authorize(kms, call, 'kms:ScheduleKeyDeletion', target, {
+      conditions: {
+        'kms:ScheduleKeyDeletionPendingWindowInDays': days,
+        'kms:TrailingDaysWithoutKeyUsage': await kms.keys.trailingDaysWithoutUse(key),
+      },
     });
-    const deletionAt = await kms.keys.scheduleDeletion(permit, days);
+    const { state, deletionAt } = await kms.keys.scheduleDeletion(permit, days);
     note(call, false, parameters, {
       keyId: key.arn,
-      keyState: 'PendingDeletion',
+      keyState: state,
       pendingWindowInDays: days,
-      deletionDate: auditDate(deletionAt),
+      ...(deletionAt ? { deletionDate: auditDate(deletionAt) } : {}),
     });
-    return { KeyId: key.arn, DeletionDate: deletionAt, KeyState: 'PendingDeletion', PendingWindowInDays: days };
+    return {
+      KeyId: key.arn,
+      ...(deletionAt ? { DeletionDate: deletionAt } : {}),
+      KeyState: state,
+      PendingWindowInDays: days,
+    };
   };
 
 export const cancelKeyDeletion =

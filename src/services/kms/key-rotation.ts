@@ -11,6 +11,7 @@ import type { OperationOf } from '../operation.ts';
 import { Constraints } from './constraints.ts';
 import { type Kms, note, permitted } from './kms.ts';
 import { pageMembers, pageOf, pageRequest } from './paging.ts';
+import { expirationMembers } from './shapes.ts';
 
 const PERIOD_DAYS = 365;
 const LIST = 'ListKeyRotations';
@@ -76,7 +77,10 @@ export const listKeyRotations =
       Rotations: page.items.map((material) => ({
         KeyId: key.arn,
         KeyMaterialId: material.materialId,
-        KeyMaterialState: material.current ? ('CURRENT' as const) : ('NON_CURRENT' as const),
+        KeyMaterialState: material.state,
+        ...(material.importState ? { ImportState: material.importState } : {}),
+        ...(material.expiration ? expirationMembers(material.expiration) : {}),
+        ...(material.description === undefined ? {} : { KeyMaterialDescription: material.description }),
         ...(material.rotation ? { RotationDate: material.createdAt, RotationType: material.rotation } : {}),
       })),
       ...pageMembers(LIST, page),

@@ -2,7 +2,7 @@
 import type { DisableKeyCommand, EnableKeyCommand, UpdateKeyDescriptionCommand } from '@aws-sdk/client-kms';
 import type { OperationOf } from '../operation.ts';
 import { Constraints } from './constraints.ts';
-import { type Kms, note, permitted } from './kms.ts';
+import { authorize, type Kms, locate, note, permitted } from './kms.ts';
 
 export const enableKey =
   (kms: Kms): OperationOf<EnableKeyCommand> =>
@@ -17,7 +17,10 @@ export const disableKey =
   (kms: Kms): OperationOf<DisableKeyCommand> =>
   async (call, input) => {
     note(call, false, { keyId: input.KeyId });
-    const { permit } = await permitted(kms, call, 'kms:DisableKey', input.KeyId!);
+    const target = await locate(kms, call, 'kms:DisableKey', input.KeyId!);
+    const permit = await authorize(kms, call, 'kms:DisableKey', target, {
+      conditions: { 'kms:TrailingDaysWithoutKeyUsage': await kms.keys.trailingDaysWithoutUse(target.key) },
+    });
     await kms.keys.disableKey(permit);
     return {};
   };

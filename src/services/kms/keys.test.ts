@@ -53,11 +53,15 @@ test('6, 7: what CreateKey refuses, and what Ingot does not make', async () => {
       'ValidationException: KeyUsage ENCRYPT_DECRYPT is not compatible with KeySpec HMAC_256',
     ],
     [
-      { KeySpec: 'RSA_2048', KeyUsage: 'SIGN_VERIFY' },
-      'UnsupportedOperationException: KeySpec RSA_2048 is not supported by Ingot.',
+      { KeySpec: 'SM2', KeyUsage: 'SIGN_VERIFY' },
+      'UnsupportedOperationException: KeySpec SM2 is not supported by Ingot.',
     ],
-    [{ Origin: 'EXTERNAL' }, 'UnsupportedOperationException: Origin EXTERNAL is not supported by Ingot.'],
-    [{ MultiRegion: true }, 'UnsupportedOperationException: MultiRegion is not supported by Ingot.'],
+    [{ Origin: 'AWS_CLOUDHSM' }, 'UnsupportedOperationException: Origin AWS_CLOUDHSM is not supported by Ingot.'],
+    [
+      { Origin: 'EXTERNAL_KEY_STORE', XksKeyId: 'x' },
+      'UnsupportedOperationException: XksKeyId is not supported by Ingot.',
+    ],
+    [{ CustomKeyStoreId: 'cks-1' }, 'UnsupportedOperationException: CustomKeyStoreId is not supported by Ingot.'],
     [
       { KeySpec: 'SYMMETRIC_DEFAULT', CustomerMasterKeySpec: 'SYMMETRIC_DEFAULT' },
       'ValidationException: You cannot specify KeySpec and CustomerMasterKeySpec in the same request.',

@@ -12,6 +12,8 @@ import { Constraints } from './constraints.ts';
 
 export interface Kms {
   readonly keys: Keys;
+  /** Whether Ingot serves a Region of this name. */
+  readonly isRegion: (name: string) => boolean;
 }
 
 /** A key as a request named it. */
@@ -108,8 +110,8 @@ export function note(
 }
 
 /** Which key material a symmetric operation used (26.5). */
-export function noteMaterial(call: Call, keyMaterialId: string): void {
-  noteForAudit(call, { additionalEventData: { keyMaterialId } });
+export function noteMaterial(call: Call, keyMaterialId: string | undefined): void {
+  if (keyMaterialId !== undefined) noteForAudit(call, { additionalEventData: { keyMaterialId } });
 }
 
 /** Dates inside audit records, as CloudTrail writes KMS's: `Nov 2, 2021, 11:25:25 PM` (26.3). */

@@ -150,7 +150,7 @@ test('keys outlive a restart, and another root key is noticed at the start', asy
   const { keys } = await createKeys({ ...deps, rootKey: world.rootKey });
   const key = await keys.keyOfCiphertext(world.callOf(world.root).region, CiphertextBlob!);
   const permit = await keys.access.authorize(world.callOf(world.root), 'kms:Decrypt', key!);
-  assert.deepEqual((await keys.decrypt(permit, CiphertextBlob!, {})).plaintext, text('x'));
+  assert.deepEqual((await keys.decrypt(permit, CiphertextBlob!, { context: {} })).plaintext, text('x'));
   await assert.rejects(
     createKeys({ ...deps, rootKey: rootKeyFrom(new Uint8Array(32)) }),
     /the root key beside this database/,

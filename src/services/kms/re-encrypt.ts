@@ -1,10 +1,10 @@
 import type { ReEncryptCommand } from '@aws-sdk/client-kms';
 import { noteForAudit } from '../../authz/caller.ts';
 import type { OperationOf } from '../operation.ts';
-import { ENCRYPTION_ALGORITHMS, requireAlgorithm, SYMMETRIC_DEFAULT } from './algorithms.ts';
+import { ENCRYPTION_ALGORITHMS, SYMMETRIC_DEFAULT } from './algorithms.ts';
 import { Constraints, encryptionContext } from './constraints.ts';
-import { hidingDenial, readsNoCiphertext, sourceOf } from './decrypt.ts';
-import { dryRunSucceeded } from './errors.ts';
+import { hidingDenial, readsNoCiphertext, requireNamedKey, sourceOf } from './decrypt.ts';
+import { dryRunOf, dryRunSucceeded } from './errors.ts';
 import { authorize, checkGrantTokens, type Kms, locate, note } from './kms.ts';
 
 /** Two keys, two independent permits: kms:ReEncryptFrom and kms:ReEncryptTo (8.11). */
@@ -31,6 +31,7 @@ export const reEncrypt =
       destinationEncryptionAlgorithm: destinationAlgorithm,
     });
     checkGrantTokens(kms, input.GrantTokens);
+    requireNamedKey(input.SourceKeyId, sourceAlgorithm);
     const source = await sourceOf(kms, call, 'kms:ReEncryptFrom', input.SourceKeyId, input.CiphertextBlob);
     const destination = await locate(kms, call, 'kms:ReEncryptTo', input.DestinationKeyId!, 'any');
     const onSameKey = { 'kms:ReEncryptOnSameKey': source.key.arn === destination.key.arn };
@@ -44,18 +45,19 @@ export const reEncrypt =
       encryptionContext: destinationContext,
       conditions: { 'kms:EncryptionAlgorithm': destinationAlgorithm, ...onSameKey },
     });
-    requireAlgorithm(source.key, sourceAlgorithm);
-    requireAlgorithm(destination.key, destinationAlgorithm);
+    const sourceMethod = { algorithm: sourceAlgorithm, context: sourceContext };
+    const destinationMethod = { algorithm: destinationAlgorithm, context: destinationContext };
     if (ignoresCiphertext) {
-      await kms.keys.requireUsable(from);
-      await kms.keys.requireUsable(to);
+      await kms.keys.requireUsable(from, sourceMethod);
+      await kms.keys.requireUsable(to, destinationMethod);
       throw dryRunSucceeded();
     }
     const result = await kms.keys.reEncrypt(
       from,
       to,
-      { ciphertext: input.CiphertextBlob!, context: sourceContext },
-      destinationContext,
+      { ciphertext: input.CiphertextBlob!, ...sourceMethod },
+      destinationMethod,
+      dryRunOf(input),
     );
     const { sourceMaterialId, destinationMaterialId } = result;
     noteForAudit(call, {
@@ -66,9 +68,9 @@ export const reEncrypt =
       CiphertextBlob: result.ciphertext,
       SourceKeyId: source.key.arn,
       KeyId: destination.key.arn,
-      SourceEncryptionAlgorithm: SYMMETRIC_DEFAULT,
-      DestinationEncryptionAlgorithm: SYMMETRIC_DEFAULT,
-      SourceKeyMaterialId: sourceMaterialId,
-      DestinationKeyMaterialId: destinationMaterialId,
+      SourceEncryptionAlgorithm: sourceAlgorithm,
+      DestinationEncryptionAlgorithm: destinationAlgorithm,
+      ...(sourceMaterialId === undefined ? {} : { SourceKeyMaterialId: sourceMaterialId }),
+      ...(destinationMaterialId === undefined ? {} : { DestinationKeyMaterialId: destinationMaterialId }),
     };
   };

@@ -1,12 +1,21 @@
 /** Records of keys in the shapes of KMS's answers. */
-import type { GrantListEntry, KeyMetadata, Tag } from '@aws-sdk/client-kms';
+import {
+  CustomerMasterKeySpec,
+  type GrantListEntry,
+  type KeyMetadata,
+  type MultiRegionConfiguration,
+  type Tag,
+} from '@aws-sdk/client-kms';
+import { keyArn, type Region } from '../../ids.ts';
 import type { ShownGrant } from '../../keys/grants.ts';
-import type { KeyRecord } from '../../keys/records.ts';
+import { algorithmsOf, isSymmetric, type KeyUsage } from '../../keys/key-specs.ts';
+import type { Expiration, KeyRecord, RelatedKeys } from '../../keys/records.ts';
 import type { KeyTag } from '../../keys/tags.ts';
 import { auditDate } from './kms.ts';
 
 /** 3.1 to 3.6 */
 export function keyMetadata(key: KeyRecord): KeyMetadata {
+  const oldName = Object.values(CustomerMasterKeySpec).find((name) => name === key.spec);
   return {
     AWSAccountId: key.accountId,
     KeyId: key.keyId,
@@ -17,14 +26,48 @@ export function keyMetadata(key: KeyRecord): KeyMetadata {
     KeyUsage: key.usage,
     KeyState: key.state,
     ...(key.deletionAt ? { DeletionDate: key.deletionAt } : {}),
+    ...(key.deletionWindowInDays === undefined ? {} : { PendingDeletionWindowInDays: key.deletionWindowInDays }),
+    ...(key.imported ? expirationMembers(key.imported) : {}),
     Origin: key.origin,
     KeyManager: key.manager,
-    CustomerMasterKeySpec: key.spec,
+    ...(oldName ? { CustomerMasterKeySpec: oldName } : {}),
     KeySpec: key.spec,
-    EncryptionAlgorithms: ['SYMMETRIC_DEFAULT'],
+    ...algorithmMembers(key),
     MultiRegion: key.multiRegion,
-    CurrentKeyMaterialId: key.currentMaterialId,
+    ...(key.related ? { MultiRegionConfiguration: multiRegionConfiguration(key, key.related) } : {}),
+    ...(isSymmetric(key) && key.currentMaterialId !== undefined ? { CurrentKeyMaterialId: key.currentMaterialId } : {}),
   };
+}
+
+/** Exactly one list, by usage (3.4). */
+export function algorithmMembers(key: KeyRecord): Partial<KeyMetadata> {
+  const algorithms = [...algorithmsOf(key.spec, key.usage)];
+  return { [ALGORITHM_LISTS[key.usage]]: algorithms };
+}
+
+const ALGORITHM_LISTS = {
+  ENCRYPT_DECRYPT: 'EncryptionAlgorithms',
+  SIGN_VERIFY: 'SigningAlgorithms',
+  GENERATE_VERIFY_MAC: 'MacAlgorithms',
+  KEY_AGREEMENT: 'KeyAgreementAlgorithms',
+  ENCAPSULATE_DECAPSULATE: 'EncapsulationAlgorithms',
+} as const satisfies Readonly<Record<KeyUsage, keyof KeyMetadata>>;
+
+/** 3.5 */
+function multiRegionConfiguration(key: KeyRecord, related: RelatedKeys): MultiRegionConfiguration {
+  const relative = (region: Region) => ({ Arn: keyArn(region, key.accountId, key.keyId), Region: region });
+  const { primaryRegion, regions } = related;
+  return {
+    MultiRegionKeyType: primaryRegion === key.region ? 'PRIMARY' : 'REPLICA',
+    PrimaryKey: relative(primaryRegion),
+    ReplicaKeys: regions.filter((region) => region !== primaryRegion).map(relative),
+  };
+}
+
+/** Of imported material (3.3). */
+export function expirationMembers({ validTo }: Expiration): Pick<KeyMetadata, 'ExpirationModel' | 'ValidTo'> {
+  if (!validTo) return { ExpirationModel: 'KEY_MATERIAL_DOES_NOT_EXPIRE' };
+  return { ExpirationModel: 'KEY_MATERIAL_EXPIRES', ValidTo: validTo };
 }
 
 /** The same with lowerCamel names and dates as text, for the audit record of CreateKey (26.3). */

@@ -17,6 +17,7 @@ import { kmsService } from './index.ts';
 
 const WHY = 'a test';
 export const REGION = 'eu-central-1' as Region;
+const REGIONS = ['eu-central-1', 'eu-west-1', 'us-east-1'];
 export const START = new Date('2026-03-01T12:00:00Z');
 
 type Kms = typeof import('@aws-sdk/client-kms');
@@ -51,7 +52,7 @@ export async function openKms() {
   const jobs = createJobs({ db: database.db, clock, log: createLog('silent') });
   const { authorizer, principals } = identity;
   const { keys, onBehalf } = await createKeys({ db: database.db, rootKey, authorizer, audit, principals, jobs, clock });
-  const service = kmsService({ keys });
+  const service = kmsService({ keys, isRegion: (name) => (REGIONS as readonly string[]).includes(name) });
   await jobs.start();
 
   function callOf(caller: Caller, more: Partial<Call> = {}): Call {
