@@ -21,13 +21,13 @@ import { applyMigrations } from './migrate.ts';
 import { WalFlusher } from './wal-flusher.ts';
 
 /** What the log may hold, about, before it is folded into the database file. */
-const LOG_BYTES_MAX = 4 * 1024 * 1024;
+const LOG_BYTES_MAX = 16 * 1024 * 1024;
 
 export interface SqliteOptions {
   /** False skips fdatasync, for tests whose subject is not durability. */
   readonly durable?: boolean;
   /** In place of fdatasync, for tests whose subject it is. */
-  readonly flush?: (log: number) => Promise<void>;
+  readonly flush?: (descriptor: number) => Promise<void>;
   /** Receives what an `afterCommit` effect threw; without it the process ends with that error. */
   readonly onEffectError?: (error: unknown) => void;
 }
@@ -37,7 +37,7 @@ export async function openDb(file: string, migrations: readonly Migration[], opt
   const writer = new SqliteConnection(file);
   try {
     writer.exec('pragma journal_mode = wal');
-    writer.exec(`pragma synchronous = ${options.durable === false ? 'off' : 'normal'}`);
+    writer.exec(synchronous(options));
     writer.exec('pragma wal_autocheckpoint = 0');
     await migrate(writer, migrations);
     // Folds in what an earlier process left in the log: the readers begin with a database that is durable.
@@ -73,6 +73,8 @@ class SqliteDb implements Db {
   readonly #inside = new AsyncLocalStorage<OpenTx>();
   readonly #reader: DurableReader;
   readonly #read: Kysely<unknown>;
+  /** Descriptors of the database file and of its log, to make them durable. */
+  readonly #file: number;
   readonly #log: number;
   readonly #flusher: WalFlusher;
   /** The last transaction in the queue: settled when it has committed, though perhaps not durably. */
@@ -85,13 +87,14 @@ class SqliteDb implements Db {
     this.#options = options;
     this.#reader = new DurableReader(file);
     this.#read = kyselyOver(this.#reader);
-    // INVARIANT: nothing else in the process opens the database file or its index: closing any descriptor of a file
-    // gives up all locks that the process holds on it, SQLite's included. SQLite does not lock the log itself.
+    // INVARIANT: these are closed after SQLite's own, and nothing else in the process opens the database file: closing
+    // any descriptor of a file gives up all locks that the process holds on it, SQLite's included.
+    this.#file = openSync(file, 'r+');
     this.#log = openSync(`${file}-wal`, 'r+');
     if (options.durable !== false) syncFolder(dirname(file));
     this.#flusher = new WalFlusher({
       before: () => this.#reader.prepare(),
-      flush: () => this.#flush(),
+      flush: () => this.#flush(this.#log),
       after: () => this.#reader.advance(),
     });
   }
@@ -135,19 +138,30 @@ class SqliteDb implements Db {
     return result;
   }
 
-  /** Runs between two transactions. The readers hold the end of the log, so that all of it can be folded in. */
+  /**
+   * Runs between two transactions. SQLite copies the log into the file, and the thread pool makes the file durable.
+   * INVARIANT: until it is, readers hold the end of the log, so that it cannot start anew, and a crash replays it.
+   */
   async #checkpoint(): Promise<void> {
     await this.#flusher.flushed();
-    this.#writer.exec('pragma wal_checkpoint(passive)');
+    this.#writer.exec('pragma synchronous = off');
+    try {
+      this.#writer.exec('pragma wal_checkpoint(passive)');
+    } finally {
+      this.#writer.exec(synchronous(this.#options));
+    }
+    await this.#flush(this.#file).catch((cause: unknown) => {
+      throw this.#flusher.fail(cause);
+    });
     this.#writer.forgetBytesWritten();
     this.#reader.renew();
   }
 
-  #flush(): Promise<void> {
+  #flush(descriptor: number): Promise<void> {
     const { flush, durable } = this.#options;
-    if (flush) return flush(this.#log);
+    if (flush) return flush(descriptor);
     if (durable === false) return Promise.resolve();
-    return new Promise((resolve, reject) => fdatasync(this.#log, (error) => (error ? reject(error) : resolve())));
+    return new Promise((resolve, reject) => fdatasync(descriptor, (error) => (error ? reject(error) : resolve())));
   }
 
   #runEffect(effect: () => void): void {
@@ -171,10 +185,12 @@ class SqliteDb implements Db {
     this.#reader.close();
     this.#writer.close();
     closeSync(this.#log);
+    closeSync(this.#file);
   }
 }
 
 const ignore = () => {};
+const synchronous = (options: SqliteOptions) => `pragma synchronous = ${options.durable === false ? 'off' : 'normal'}`;
 
 class OpenTx implements Tx {
   open = true;

@@ -41,6 +41,14 @@ export class WalFlusher {
     });
   }
 
+  /** Ends it, because of what happened to the disk; whoever waits is told. */
+  fail(cause: unknown): Error {
+    const failure = new Error('the database could not be made durable, and takes no more writes', { cause });
+    this.#failure = failure;
+    for (const { reject } of this.#waiting.splice(0)) reject(failure);
+    return failure;
+  }
+
   async #run(): Promise<void> {
     this.#running = true;
     while (this.#waiting.length > 0) {
@@ -51,8 +59,8 @@ export class WalFlusher {
         await this.#turn.flush();
         this.#turn.after();
       } catch (cause) {
-        this.#failure = new Error('the database could not be made durable, and takes no more writes', { cause });
-        for (const { reject } of [...group, ...this.#waiting.splice(0)]) reject(this.#failure);
+        const failure = this.fail(cause);
+        for (const { reject } of group) reject(failure);
         break;
       }
       for (const { resolve } of group) resolve();
