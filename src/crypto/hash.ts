@@ -1,14 +1,18 @@
 /** Digests and comparison without timing. */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { createHash, hash, timingSafeEqual } from 'node:crypto';
 
 export function sha256(...parts: readonly (Uint8Array | string)[]): Uint8Array {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part);
-  return hash.digest();
+  const [only] = parts;
+  if (only !== undefined && parts.length === 1) return hash('sha256', only, 'buffer');
+  const state = createHash('sha256');
+  for (const part of parts) state.update(part);
+  return state.digest();
 }
 
 /** SHA-256 as 64 lower-case hex digits. */
 export function sha256Hex(...parts: readonly (Uint8Array | string)[]): string {
+  const [only] = parts;
+  if (only !== undefined && parts.length === 1) return hash('sha256', only, 'hex');
   return Buffer.from(sha256(...parts)).toString('hex');
 }
 

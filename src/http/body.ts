@@ -41,8 +41,12 @@ export function readBody(request: IncomingMessage, bytesMax: number): Promise<Bo
   });
 }
 
+/** Below this the collector is cheaper. */
+const FREED_BYTES_MIN = 16 * 1024;
+
 /** Gives a chunk's memory back now: left to the garbage collector, chunks make it run for every few blocks. */
 function free(chunk: Buffer): void {
   const { buffer } = chunk;
+  if (chunk.byteLength < FREED_BYTES_MIN) return;
   if (buffer instanceof ArrayBuffer && buffer.byteLength === chunk.byteLength) buffer.transfer(0);
 }

@@ -2,6 +2,7 @@
  * Direct uploads: blocks are sealed at once, and what says where they are goes to the database in batches, so that many
  * blocks share one commit. A block is acknowledged when both are durable.
  */
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import type { Kysely } from 'kysely';
 import { type LeafChange, mergeLeaf, withLeaves } from '../../blocks/block-map.ts';
 import type { BlockStore } from '../../blocks/block-store.ts';
@@ -144,6 +145,8 @@ export class Uploads {
   async #commitAll(): Promise<void> {
     this.#committing = true;
     while (this.#pending.length > 0) {
+      // Blocks that were sealed in the same turn of the loop go together.
+      await turnOfTheLoop();
       const batch = this.#pending;
       this.#pending = [];
       try {
