@@ -37,6 +37,7 @@ import { networkMigrations } from './network/tables.ts';
 import { cloudtrailService } from './services/cloudtrail/index.ts';
 import { ebsService } from './services/ebs/index.ts';
 import type { Ec2Deps } from './services/ec2/common.ts';
+import { imageUseOperations } from './services/ec2/image-use-table.ts';
 import { imageOperations } from './services/ec2/images-table.ts';
 import { ec2Service } from './services/ec2/index.ts';
 import type { InstanceDeps } from './services/ec2/instance-shapes.ts';
@@ -188,6 +189,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
       encodeAuthorizationFailure: authorizationMessages.encode,
       parts: [
         imageOperations({ ...ec2, images, snapshots, volumes, idempotency, instances, isRegion }),
+        imageUseOperations(forInstances),
         instanceOperations(forInstances),
         launchTemplateOperations({
           ...ec2,

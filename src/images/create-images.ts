@@ -3,6 +3,7 @@ import type { Permit } from '../authz/permit.ts';
 import type { Tx } from '../db/db.ts';
 import { Refusal } from '../errors.ts';
 import { parseArn, type Region } from '../ids.ts';
+import { createAllowedImages, isAllowed } from './allowed-images.ts';
 import { copyProgram, startCopy } from './copy-image.ts';
 import { createProgram, startCreate } from './create-image.ts';
 import * as store from './image-store.ts';
@@ -21,6 +22,7 @@ const refuse = (reason: ImageRefusalReason, facts: Refusal['facts']) => new Refu
 export function createImages(deps: ImagesDeps): Images {
   const { db, clock } = deps;
   const committed = () => db.read<ImageTables>();
+  const allowed = createAllowedImages(db);
   deps.jobs.register(copyProgram(deps));
   deps.jobs.register(createProgram(deps));
 
@@ -53,8 +55,12 @@ export function createImages(deps: ImagesDeps): Images {
       return store.listImages(committed(), query, needsPlace ? await deps.organizationOf(query.viewer) : undefined);
     },
     launchPermissions: (id) => store.permissionsOf(committed(), id),
+    allowed,
     async mayLaunch(image, account) {
-      if (image.ownerId === account || image.public) return true;
+      if (image.ownerId === account) return true;
+      const settings = await allowed.settings(account, image.region);
+      if (settings.state === 'enabled' && !isAllowed(settings, image, account, clock())) return false;
+      if (image.public) return true;
       return store.isCovered(committed(), image, account, await deps.organizationOf(account));
     },
     imagesUsingSnapshot: (id) => store.usesOf(committed(), id),

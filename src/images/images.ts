@@ -10,6 +10,7 @@ import type { Tx } from '../db/db.ts';
 import type { AccountId, ImageId, InstanceId, Region, SnapshotId, VolumeId } from '../ids.ts';
 import type { Tag } from '../tags/tags.ts';
 import type { EncryptionOutcome, SnapshotRecord } from '../volumes/volumes.ts';
+import type { AllowedImages } from './allowed-images.ts';
 
 export type ImageState = 'pending' | 'available' | 'failed' | 'disabled' | 'deregistered';
 
@@ -211,7 +212,11 @@ export interface Images {
   list(query: ImageQuery): Promise<ImageRecord[]>;
   /** Without the owner's implicit one (SH-6). */
   launchPermissions(id: ImageId): Promise<LaunchPermission[]>;
-  /** Owner, public, or launch permission for the account, its organization or one of its units. Says nothing on state. */
+  readonly allowed: AllowedImages;
+  /**
+   * Owner, public, or launch permission for the account, its organization or one of its units; and, for images of
+   * others, allowed by the account's settings (SH-36). Says nothing on state.
+   */
   mayLaunch(image: ImageRecord, account: AccountId): Promise<boolean>;
   /** Registered images that name the snapshot. */
   imagesUsingSnapshot(id: string): Promise<ImageUse[]>;

@@ -29,6 +29,13 @@ export interface ImageTables {
     value: string;
   };
   image_snapshot: { image_id: string; snapshot_id: string; root: number };
+  image_allowed_settings: {
+    account_id: string;
+    region: string;
+    state: 'enabled' | 'audit-mode' | 'disabled';
+    /** JSON list of criteria. */
+    criteria: string;
+  };
   image_block_public_access: { account_id: string; region: string; state: 'block-new-sharing' | 'unblocked' };
 }
 
@@ -114,6 +121,19 @@ export const imagesMigrations: readonly Migration[] = [
         .on('image')
         .columns(['region', 'owner_id'])
         .where(sql.ref('state'), '=', sql.lit('pending'))
+        .execute();
+    },
+  },
+  {
+    id: 'images-0003',
+    up: async ({ schema }: Kysely<unknown>) => {
+      await schema
+        .createTable('image_allowed_settings')
+        .addColumn('account_id', 'text', (column) => column.notNull())
+        .addColumn('region', 'text', (column) => column.notNull())
+        .addColumn('state', 'text', (column) => column.notNull())
+        .addColumn('criteria', 'text', (column) => column.notNull())
+        .addPrimaryKeyConstraint('image_allowed_settings_key', ['account_id', 'region'])
         .execute();
     },
   },

@@ -21,10 +21,11 @@ const ADMINISTRATOR = 'arn:aws:iam::aws:policy/AdministratorAccess';
 
 /**
  * AWS answers these with 200 and lets them come to nothing: a copy in `error` (CS-9), a default key that fails at use
- * (D-6), fast restores that are listed as unsuccessful.
+ * (D-6), fast restores that are listed as unsuccessful. Nobody else's resources are among the references of an image.
  */
 const COMES_TO_NOTHING = new Set([
   'ec2 CopySnapshot',
+  'ec2 DescribeImageReferences',
   'ec2 DisableFastSnapshotRestores',
   'ec2 EnableFastSnapshotRestores',
   'ec2 ModifyEbsDefaultKmsKeyId',

@@ -6,6 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { DescribeImagesRequest, DescribeImagesResult, Image } from '@aws-sdk/client-ec2';
 import type { Call } from '../../authz/caller.ts';
 import { type AccountId, isAccountId } from '../../ids.ts';
+import { isAllowed } from '../../images/allowed-images.ts';
 import type { ImageDevice, ImageQuery, ImageRecord } from '../../images/images.ts';
 import type { Tag } from '../../tags/tags.ts';
 import { authorizeAny, dryRun } from './common.ts';
@@ -25,6 +26,8 @@ const OWNER_ALIASES = ['amazon', 'aws-marketplace', 'aws-backup-vault'];
 interface Row {
   readonly image: ImageRecord;
   readonly tags: readonly Tag[];
+  /** Absent while the account has not turned the settings on (SH-34). */
+  readonly allowed: boolean | undefined;
 }
 
 const ofDevices = (read: (device: ImageDevice) => string | number | boolean | undefined) => (row: Row) =>
@@ -45,6 +48,7 @@ const FILTERS: FilterReaders<Row> = {
   description: ({ image }) => image.description,
   'ena-support': ({ image }) => image.enaSupport,
   hypervisor: () => 'xen',
+  'image-allowed': ({ allowed }) => allowed,
   'image-id': ({ image }) => image.id,
   'image-type': () => 'machine',
   'is-public': ({ image }) => image.public,
@@ -93,7 +97,11 @@ export const describeImages =
     const viewer = call.caller.accountId;
     const owners = ownersOf(call, input.Owners);
     const names = plainFilterValues(filters, 'name');
-    const wanted = (image: ImageRecord): boolean => {
+    const settings = await deps.images.allowed.settings(viewer, call.region);
+    const allows = (image: ImageRecord): boolean | undefined =>
+      settings.state === 'disabled' ? undefined : isAllowed(settings, image, viewer, call.now);
+    const wanted = ({ image, allowed }: Row): boolean => {
+      if (settings.state === 'enabled' && allowed === false) return false;
       if (owners && !owners.includes(image.ownerId)) return false;
       if (image.state === 'disabled' && !input.IncludeDisabled) return false;
       const deprecated = image.deprecateAt !== undefined && image.deprecateAt <= call.now;
@@ -124,12 +132,14 @@ export const describeImages =
         batch.filter(({ ownerId }) => ownerId === viewer).map(({ id }) => id),
       );
       for (const image of batch) {
-        const row = { image, tags: tags.get(image.id) ?? [] };
-        if (wanted(image) && matches(row)) {
+        const row: Row = { image, tags: tags.get(image.id) ?? [], allowed: allows(image) };
+        if (wanted(row) && matches(row)) {
           if (size !== undefined && images.length === size) {
             return { Images: images, NextToken: sealToken(OPERATION, last!) };
           }
-          images.push(imageShape(image, viewer, row.tags));
+          const ImageAllowed = row.allowed;
+          const shape = imageShape(image, viewer, row.tags);
+          images.push(ImageAllowed === undefined ? shape : { ...shape, ImageAllowed });
         }
         last = image.id;
       }

@@ -1,3 +1,9 @@
+import {
+  disableAllowedImagesSettings,
+  enableAllowedImagesSettings,
+  getAllowedImagesSettings,
+  replaceImageCriteriaInAllowedImagesSettings,
+} from './allowed-images-settings.ts';
 import type { Ec2Part } from './common.ts';
 import { copyImage } from './copy-image.ts';
 import { createImage } from './create-image.ts';
@@ -5,6 +11,7 @@ import { createSnapshots } from './create-snapshots.ts';
 import { deregisterImage } from './deregister-image.ts';
 import { describeImageAttribute } from './describe-image-attribute.ts';
 import { describeImages } from './describe-images.ts';
+import { getImageAncestry } from './get-image-ancestry.ts';
 import { type ImageDeps, imageRefusals } from './image-access.ts';
 import {
   disableImageBlockPublicAccess,
@@ -33,17 +40,22 @@ export function imageOperations(deps: ImageDeps): Ec2Part {
       DeregisterImage: deregisterImage(deps),
       DescribeImageAttribute: describeImageAttribute(deps),
       DescribeImages: describeImages(deps),
+      DisableAllowedImagesSettings: disableAllowedImagesSettings(deps),
       DisableImage: disableImage(deps),
       DisableImageBlockPublicAccess: disableImageBlockPublicAccess(deps),
       DisableImageDeprecation: disableImageDeprecation(deps),
       DisableImageDeregistrationProtection: disableImageDeregistrationProtection(deps),
+      EnableAllowedImagesSettings: enableAllowedImagesSettings(deps),
       EnableImage: enableImage(deps),
       EnableImageBlockPublicAccess: enableImageBlockPublicAccess(deps),
       EnableImageDeprecation: enableImageDeprecation(deps),
       EnableImageDeregistrationProtection: enableImageDeregistrationProtection(deps),
+      GetAllowedImagesSettings: getAllowedImagesSettings(deps),
+      GetImageAncestry: getImageAncestry(deps),
       GetImageBlockPublicAccessState: getImageBlockPublicAccessState(deps),
       ModifyImageAttribute: modifyImageAttribute(deps),
       RegisterImage: registerImage(deps),
+      ReplaceImageCriteriaInAllowedImagesSettings: replaceImageCriteriaInAllowedImagesSettings(deps),
       ResetImageAttribute: resetImageAttribute(deps),
     },
     refusals: imageRefusals,
