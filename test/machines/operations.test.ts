@@ -103,6 +103,18 @@ describe('instances without guests', { concurrency: false }, () => {
     ['unknown group', { SecurityGroupIds: ['sg-00000000000000001'] }, 'InvalidGroup.NotFound', /does not exist/],
     ['user data', { UserData: 'aGVsbG8=' }, 'UnsupportedOperation', /UserData/],
     ['a profile', { IamInstanceProfile: { Name: 'p' } }, 'UnsupportedOperation', /IamInstanceProfile/],
+    [
+      'throttled bursts',
+      { InstanceType: 't3.micro', CreditSpecification: { CpuCredits: 'standard' } },
+      'UnsupportedOperation',
+      /CreditSpecification\.CpuCredits/,
+    ],
+    [
+      'bursts of a type that has none',
+      { InstanceType: 'm5.large', CreditSpecification: { CpuCredits: 'unlimited' } },
+      'InvalidParameterCombination',
+      /m5\.large/,
+    ],
     ['spot', { InstanceMarketOptions: { MarketType: 'spot' } }, 'UnsupportedOperation', /InstanceMarketOptions/],
     ['metadata service', { MetadataOptions: { HttpEndpoint: 'enabled' } }, 'UnsupportedOperation', /HttpEndpoint/],
     [
@@ -154,6 +166,12 @@ describe('instances without guests', { concurrency: false }, () => {
       IamInstanceProfile: { Name: '' },
       Placement: { AvailabilityZone: '' },
     });
+    await ec2.send(new TerminateInstancesCommand({ InstanceIds: [Instances![0]!.InstanceId!] }));
+  });
+
+  test('a burstable type with unlimited bursts, which Terraform asks for and nothing here throttles', async () => {
+    const CreditSpecification = { CpuCredits: 'unlimited' };
+    const { Instances } = await launch({ InstanceType: 't3.small', CreditSpecification });
     await ec2.send(new TerminateInstancesCommand({ InstanceIds: [Instances![0]!.InstanceId!] }));
   });
 

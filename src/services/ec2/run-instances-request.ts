@@ -24,6 +24,7 @@ const ARCHITECTURES = ['x86_64', 'i386'];
 const HONOURED = [
   'BlockDeviceMappings',
   'ClientToken',
+  'CreditSpecification',
   'DisableApiStop',
   'DisableApiTermination',
   'DryRun',
@@ -71,6 +72,7 @@ export function refuseWithoutEffect(input: RunInstancesRequest): void {
   if (input.Monitoring?.Enabled) throw unsupportedParameter('Monitoring.Enabled');
   if (input.EnclaveOptions?.Enabled) throw unsupportedParameter('EnclaveOptions.Enabled');
   if (input.HibernationOptions?.Configured) throw unsupportedParameter('HibernationOptions.Configured');
+  refuseThrottling(input);
   const { Placement, MetadataOptions } = input;
   if (Placement) {
     refuseAllBut(Placement, ['AvailabilityZone', 'Tenancy'], 'Placement.');
@@ -90,6 +92,15 @@ export function refuseWithoutEffect(input: RunInstancesRequest): void {
   if (token !== undefined && !/^[\x20-\x7e]{1,64}$/.test(token)) {
     throw invalidParameterValue('Invalid value for clientToken: at most 64 ASCII characters.');
   }
+}
+
+/** Nothing throttles a burstable instance here, which is what `unlimited` means; `standard` is not to be had. */
+function refuseThrottling({ CreditSpecification, InstanceType }: RunInstancesRequest): void {
+  if (!CreditSpecification) return;
+  if (!requireType(InstanceType).burstable) {
+    throw invalidParameterCombination(`CreditSpecification has no meaning for instance type '${InstanceType}'.`);
+  }
+  if (CreditSpecification.CpuCredits !== 'unlimited') throw unsupportedParameter('CreditSpecification.CpuCredits');
 }
 
 export function requireCount(input: RunInstancesRequest): number {
