@@ -85,9 +85,9 @@ async function principalOf(
   if (!name || (name.type !== 'user' && name.type !== 'group' && name.type !== 'role')) {
     throw invalid(`Invalid Entity Arn: ${arn} does not clearly define entity type and name.`);
   }
+  await authorizeOn(iam, call, action, name.type, name.name);
   // IAM knows no other account than the caller's.
   if (name.accountId !== call.caller.accountId) throw invalid(`Invalid Entity Arn: ${arn} is in another account.`);
-  await authorizeOn(iam, call, action, name.type, name.name);
   const found = await lookUp(iam, name.accountId, name.type, name.name);
   if (!found || found.arn !== arn) throw missing(name);
   const tags = 'tags' in found ? (found.tags as Tagging) : {};
