@@ -1,8 +1,11 @@
 /** `ingot`: commands that speak to a server by the public AWS API. `serve` is the server itself; see src/main.ts. */
+import tab from '@bomb.sh/tab/commander';
 import { Command } from 'commander';
 import { addAccount } from './account-add.ts';
+import { addDiffCommand } from './diff.ts';
 import { printEnvironment } from './env.ts';
 import { CliError, describeFailure, EXIT } from './error.ts';
+import { addExportCommand } from './export.ts';
 import { addImportCommand } from './import.ts';
 import { explainDenial } from './why.ts';
 
@@ -42,6 +45,9 @@ program
   .action(explainDenial);
 
 addImportCommand(program);
+addExportCommand(program);
+addDiffCommand(program);
+tab(program);
 
 try {
   await program.parseAsync();
