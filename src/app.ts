@@ -24,6 +24,7 @@ import { imagesMigrations } from './images/tables.ts';
 import { createInstances, instancesMigrations } from './instances/create.ts';
 import { instanceType } from './instances/instance-types.ts';
 import type { Instances } from './instances/instances.ts';
+import { requireFront } from './instances/links.ts';
 import { chooseMachineDriver } from './instances/qemu/index.ts';
 import { createJobs, jobsMigrations } from './jobs/runner.ts';
 import { createKeys } from './keys/keys.ts';
@@ -62,8 +63,8 @@ import { Wire } from './wire/wire.ts';
 
 const DATABASE = 'ingot.db';
 const COLLECT_GARBAGE_EVERY_MS = 10 * 60_000;
-
 const WRITE_USES_OF_KEYS_EVERY_MS = 60_000;
+
 const MIGRATIONS: readonly Migration[] = [
   auditMigrations,
   idempotencyMigrations,
@@ -137,6 +138,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     authorizationEpoch: () => keys.generation() + identity.generation(),
   });
 
+  if (config.guestNetwork.kind === 'forward') await requireFront(config.guestNetwork.sshPort);
   const driver = await chooseMachineDriver({
     kind: config.machines,
     runtimeDir: await runtimeFolder(dataDir, 'machines'),
@@ -165,10 +167,13 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     driver,
     jobs,
     tags,
+    roles: identity.instanceRoles,
+    ...(config.guestNetwork.kind === 'forward' ? { front: config.guestNetwork } : {}),
     rootKey,
     clock,
     log,
   });
+  closers.add(async () => instances.close());
 
   const ec2: Ec2Deps = { authorizer, db, tags };
   const forInstances: InstanceDeps = {
@@ -180,6 +185,8 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     snapshots,
     network,
     keyPairs,
+    profiles: identity,
+    guestsAreReached: config.guestNetwork.kind === 'forward',
     idempotency,
   };
   const services: readonly Service[] = [
@@ -250,13 +257,6 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     },
   });
   closers.add(() => housekeeping.stop());
-  closers.add(() => frontDoor.stop());
-
-  return {
-    services,
-    listen: async () => {
-      const { host, port } = await frontDoor.listen(config.listen.host, config.listen.port);
-      const endpoint = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
   const usesOfKeys = startHousekeeping({
     everyMs: WRITE_USES_OF_KEYS_EVERY_MS,
     log,
@@ -266,6 +266,13 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     await usesOfKeys.stop();
     await keys.flushUses();
   });
+  closers.add(() => frontDoor.stop());
+
+  return {
+    services,
+    listen: async () => {
+      const { host, port } = await frontDoor.listen(config.listen.host, config.listen.port);
+      const endpoint = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
       await writeEndpoint(dataDir, endpoint);
       return { endpoint };
     },

@@ -4,6 +4,8 @@ import { resolve } from 'node:path';
 import { LIMITS } from './limits.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 
+/** `forward` lets this host reach each guest's SSH port at a loopback address of its own. */
+export type GuestNetwork = { readonly kind: 'isolated' } | { readonly kind: 'forward'; readonly sshPort: number };
 export type MachinesChoice = 'qemu' | 'none' | 'auto';
 
 export interface Config {
@@ -12,6 +14,7 @@ export interface Config {
   readonly listen: { readonly host: string; readonly port: number };
   /** `auto` is QEMU where it is installed, else none. */
   readonly machines: MachinesChoice;
+  readonly guestNetwork: GuestNetwork;
   /** Access key of the management account's root user; made at first start unless given. */
   readonly rootAccessKey?: { readonly id: string; readonly secret: string };
   readonly logLevel: LogLevel;
@@ -23,9 +26,17 @@ export interface ServeOptions {
   readonly data: string;
   readonly listen: string;
   readonly machines: string;
+  readonly guestNetwork: string;
+  readonly guestSshPort: string;
 }
 
-export const SERVE_DEFAULTS: ServeOptions = { data: './.ingot', listen: '127.0.0.1:4599', machines: 'auto' };
+export const SERVE_DEFAULTS: ServeOptions = {
+  data: './.ingot',
+  listen: '127.0.0.1:4599',
+  machines: 'auto',
+  guestNetwork: 'isolated',
+  guestSshPort: '22',
+};
 
 /** An option or variable that cannot be meant; the message says which, and what it may be. */
 export class ConfigError extends Error {
@@ -36,13 +47,14 @@ export function readConfig(
   options: Partial<ServeOptions>,
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): Config {
-  const { data, listen, machines } = { ...SERVE_DEFAULTS, ...options };
+  const { data, listen, machines, guestNetwork, guestSshPort } = { ...SERVE_DEFAULTS, ...options };
   if (data === '') throw new ConfigError('--data must name a directory');
   const rootAccessKey = readRootAccessKey(environment);
   return Object.freeze({
     dataDir: resolve(data),
     listen: readAddress(listen),
     machines: oneOf('--machines', machines, ['qemu', 'none', 'auto'] as const),
+    guestNetwork: readGuestNetwork(guestNetwork, guestSshPort),
     ...(rootAccessKey && { rootAccessKey }),
     logLevel: oneOf('INGOT_LOG', environment.INGOT_LOG ?? 'info', LOG_LEVELS),
     cryptoWorkers: Math.min(LIMITS.cryptoWorkers, availableParallelism()),
@@ -57,6 +69,15 @@ function readAddress(listen: string): Config['listen'] {
     throw new ConfigError(`--listen must be HOST:PORT, for example 127.0.0.1:4599 or [::1]:4599, not ${listen}`);
   }
   return { host, port };
+}
+
+function readGuestNetwork(choice: string, port: string): GuestNetwork {
+  const sshPort = Number(port);
+  if (!/^\d{1,5}$/.test(port) || sshPort < 1 || sshPort > 65_535) {
+    throw new ConfigError(`--guest-ssh-port must be a port from 1 to 65535, not ${port}`);
+  }
+  const kind = oneOf('--guest-network', choice, ['isolated', 'forward'] as const);
+  return kind === 'isolated' ? { kind } : { kind, sshPort };
 }
 
 function readRootAccessKey(environment: Readonly<Record<string, string | undefined>>): Config['rootAccessKey'] {

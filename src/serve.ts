@@ -18,6 +18,8 @@ program
   .option('--data <dir>', 'data directory', SERVE_DEFAULTS.data)
   .option('--listen <host:port>', 'address to listen on; port 0 takes a free one', SERVE_DEFAULTS.listen)
   .option('--machines <driver>', 'how instances run: qemu, none, auto', SERVE_DEFAULTS.machines)
+  .option('--guest-network <kind>', 'who reaches guests: isolated, forward', SERVE_DEFAULTS.guestNetwork)
+  .option('--guest-ssh-port <port>', 'port at which forward shows port 22 of guests', SERVE_DEFAULTS.guestSshPort)
   .action(serve);
 await program.parseAsync();
 

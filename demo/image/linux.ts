@@ -6,6 +6,10 @@
  * What the guest does is {@link INIT}: it prints the marker, which it reads from a file on the disk's partition (not
  * from its kernel command line), counts its boots in another file there, and says it is alive every few seconds after
  * reading the marker anew from the disk. It powers off when the power button is pressed.
+ *
+ * Where it has a network card it asks for an address, and then the instance metadata service for who it is; it prints
+ * what it hears ({@link METADATA}), and runs its user data where that is a script. On port 22 it tells its host keyless
+ * visitors its name: enough to see that a connection arrives.
  */
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
@@ -48,14 +52,58 @@ leave() {
 for event in /dev/input/event*; do
   [ -e "$event" ] && { head -c 24 "$event" >/dev/null; leave; } &
 done
+/metadata &
 turn=0
 while :; do
   turn=$((turn + 1))
   echo 3 >/proc/sys/vm/drop_caches
   disks=$(for disk in /sys/block/vd*; do printf '%s=%s ' "\${disk##*/}" "$(cat "$disk/serial")"; done)
-  echo "ingot-alive: $turn $disks$(cat /disk/marker.txt >/dev/null && echo reads)"
+  echo "ingot-alive: $turn $disks$(cat /disk/marker.txt >/dev/null && echo reads)$(
+    [ -e /address ] && put http://169.254.169.254/latest/api/token | awk '{ print " token=" length($0) }'
+  )"
   sleep 3
 done
+`;
+
+/** Printed as `ingot-imds <path>: <first line>`, with a token of IMDSv2; one line each, so that tests can wait for them. */
+const METADATA = `#!/bin/sh
+export PATH=/bin
+base=http://169.254.169.254/latest
+[ -d /sys/class/net/eth0 ] || exit 0
+ip link set lo up
+ip link set eth0 up
+udhcpc -i eth0 -n -q -t 20 -T 1 -s /lease >/dev/null 2>&1 || { echo "ingot-imds-error: no address"; exit 0; }
+echo "ingot-address: $(cat /address)"
+token=$(put $base/api/token)
+echo "ingot-imds-token: \${#token}"
+get() { wget -q -O - --header "X-aws-ec2-metadata-token: $token" "$base/$1"; }
+for path in meta-data/instance-id meta-data/placement/region meta-data/public-keys/0/openssh-key user-data meta-data/iam/security-credentials/; do
+  echo "ingot-imds $path: $(get "$path" 2>&1 | head -n 1)"
+done
+role=$(get meta-data/iam/security-credentials/ 2>/dev/null | head -n 1)
+[ -n "$role" ] && echo "ingot-imds-credentials: $(get "meta-data/iam/security-credentials/$role" | tr -d '\\n ')"
+echo "ingot-imds-v1: $(wget -q -O - $base/meta-data/instance-id 2>&1 | head -n 1)"
+get user-data >/user-data 2>/dev/null && head -c 2 /user-data | grep -q '#!' && { chmod 755 /user-data; /user-data; }
+nc -ll -p 22 -e /bin/echo "ingot-guest $(get meta-data/instance-id)" &
+echo "ingot-imds-done"
+`;
+
+/** For udhcpc: takes what DHCP gives. */
+const LEASE = `#!/bin/sh
+[ "$1" = bound ] || exit 0
+ifconfig "$interface" "$ip" netmask "$subnet" up
+[ -n "$router" ] && route add default gw "$router" dev "$interface"
+hostname "$hostname"
+echo "$ip/$subnet via $router as $hostname.$domain" >/address
+`;
+
+/** busybox's wget knows no PUT. */
+const PUT = `#!/bin/sh
+host=169.254.169.254
+path=\${1#http://$host}
+printf 'PUT %s HTTP/1.1\\r\\nHost: %s\\r\\nX-aws-ec2-metadata-token-ttl-seconds: 60\\r\\nConnection: close\\r\\n\\r\\n' "$path" "$host" >/request
+# The end of input would end the connection before the answer.
+(cat /request; sleep 1) | nc -w 5 $host 80 | tail -n 1
 `;
 
 const SYSLINUX_CONFIG = `SERIAL 0 115200
@@ -135,6 +183,9 @@ async function initialFiles(root: string, release: string): Promise<CpioEntry[]>
     { kind: 'character-device', path: 'dev/console', major: 5, minor: 1 },
     { kind: 'file', path: 'bin/busybox', bytes: await readFile(join(root, 'bin/busybox')), executable: true },
     { kind: 'file', path: 'init', bytes: Buffer.from(INIT), executable: true },
+    { kind: 'file', path: 'metadata', bytes: Buffer.from(METADATA), executable: true },
+    { kind: 'file', path: 'lease', bytes: Buffer.from(LEASE), executable: true },
+    { kind: 'file', path: 'bin/put', bytes: Buffer.from(PUT), executable: true },
     { kind: 'file', path: 'modules/order', bytes: Buffer.from(modules.map((it) => `${it.name}.ko\n`).join('')) },
     ...modules.map((it): CpioEntry => ({ kind: 'file', path: `modules/${it.name}.ko`, bytes: it.bytes })),
   ];

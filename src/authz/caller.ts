@@ -14,6 +14,8 @@ export interface Caller {
   /** Unique id stored in policies behind the ARN: account id, `AIDA…` or `AROA…`. */
   readonly uniqueId: string;
   readonly userName?: string;
+  /** Service principal such as `ec2.amazonaws.com`, of a service that acts by itself (2.5). */
+  readonly service?: string;
   readonly accessKeyId?: string;
   readonly tags: Readonly<Record<string, string>>;
   /** Present with temporary credentials. */
@@ -109,4 +111,19 @@ export function infrastructureCaller(account: AccountId, instance: InstanceId): 
   const arn = instanceInfrastructureArn(account, instance);
   const userId = `${account}:aws:ec2-infrastructure:${instance}`;
   return { accountId: account, type: 'Service', arn, principalArn: arn, userId, uniqueId: userId, tags: {} };
+}
+
+/** A service that acts by itself for an account, for example `ec2.amazonaws.com` where it hands an instance its role. */
+export function serviceCaller(account: AccountId, service: string): Caller {
+  const arn = service as Arn;
+  return {
+    accountId: account,
+    type: 'Service',
+    arn,
+    principalArn: arn,
+    userId: service,
+    uniqueId: service,
+    service,
+    tags: {},
+  };
 }

@@ -12,6 +12,7 @@ import { type AccessKeys, createAccessKeys } from './access-keys.ts';
 import { createAuthorizer } from './authorizer.ts';
 import { type BootstrapOptions, type BootstrapResult, bootstrap } from './bootstrap.ts';
 import { createCredentialStore } from './credentials.ts';
+import { createInstanceRoles, type InstanceRoles } from './instance-credentials.ts';
 import { createInstanceProfiles, type InstanceProfiles } from './instance-profiles.ts';
 import { createLastUses, type LastUses } from './last-used.ts';
 import { createOrganizations, type Organizations } from './organization.ts';
@@ -39,6 +40,7 @@ export interface Identity {
   readonly groups: Groups;
   readonly roles: Roles;
   readonly instanceProfiles: InstanceProfiles;
+  readonly instanceRoles: InstanceRoles;
   readonly policies: Policies;
   readonly accessKeys: AccessKeys;
   readonly sessions: Sessions;
@@ -61,19 +63,23 @@ export function createIdentity({ db, rootKey, clock }: IdentityDeps): Identity {
   const organizations = createOrganizations(store, roles);
   const policies = createPolicies(store);
   const accessKeys = createAccessKeys(store);
+  const instanceProfiles = createInstanceProfiles(store);
+  const sessions = createSessions(store);
   const standingOf = createStandings(store, organizations);
+  const authorizer = createAuthorizer(store, standingOf, policies);
   return {
     generation: store.generation,
     organizations,
     users: createUsers(store),
     groups: createGroups(store),
     roles,
-    instanceProfiles: createInstanceProfiles(store),
+    instanceProfiles,
+    instanceRoles: createInstanceRoles({ instanceProfiles, roles, sessions, authorizer, clock }),
     policies,
     accessKeys,
-    sessions: createSessions(store),
+    sessions,
     principals,
-    authorizer: createAuthorizer(store, standingOf, policies),
+    authorizer,
     lastUses: createLastUses(store),
     organizationTags: createOrganizationTags(store),
     simulator: createSimulator(store, standingOf, policies),

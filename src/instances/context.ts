@@ -10,7 +10,8 @@ import type { Network } from '../network/network.ts';
 import type { Tags } from '../tags/tags.ts';
 import type { KeyedLock } from '../volumes/context.ts';
 import type { VolumeRecord, Volumes } from '../volumes/volumes.ts';
-import type { InstanceRecord, InstanceRefusalReason, InstanceState } from './instances.ts';
+import type { InstanceRecord, InstanceRefusalReason, InstanceState, RolesForInstances } from './instances.ts';
+import type { Links } from './links.ts';
 import type { MachineDriver, MachineVolume } from './machine.ts';
 import { findInstance, type InstancesTables, replaceInstance } from './tables.ts';
 
@@ -22,7 +23,10 @@ export interface InstancesDeps {
   readonly driver: MachineDriver;
   readonly jobs: Jobs;
   readonly tags: Tags;
-  /** Seals console output that outlives its machine. */
+  readonly roles: RolesForInstances;
+  /** Where guests can be reached from this host; absent where they are cut off. */
+  readonly front?: { readonly sshPort: number };
+  /** Seals user data, and console output that outlives its machine. */
   readonly rootKey: RootKey;
   readonly clock: () => Date;
   readonly log: Log;
@@ -33,6 +37,7 @@ export interface InstancesDeps {
 export interface Context extends InstancesDeps {
   /** Per instance: everything that touches its volumes or its machine. */
   readonly lock: KeyedLock;
+  readonly links: Links;
 }
 
 export const POWER_DOWN_MS = 30_000;

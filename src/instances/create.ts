@@ -7,6 +7,7 @@ import type { InstanceSource } from '../images/images.ts';
 import { recordCall } from '../volumes/call-record.ts';
 import { KeyedLock } from '../volumes/context.ts';
 import type { VolumeRecord, VolumeRefusalReason } from '../volumes/volumes.ts';
+import { attributesOf } from './attributes.ts';
 import { readConsole } from './console.ts';
 import {
   attachmentOf,
@@ -22,21 +23,23 @@ import {
   writing,
 } from './context.ts';
 import { onMachineExit } from './exits.ts';
+import { idOf } from './id-of.ts';
 import type { AttachedVolume, InstanceRecord, InstanceState, Instances, StateChange } from './instances.ts';
 import { forgetProgram, launchProgram } from './launch.ts';
+import { createLinks } from './links.ts';
 import { bringDown } from './machine-of.ts';
 import { LAUNCH, REBOOT, START, STOP, TERMINATE } from './programs.ts';
 import { PENDING, USER_SHUTDOWN, userInitiated } from './reasons.ts';
 import { recordLaunch } from './record-launch.ts';
 import { recover } from './recover.ts';
 import { hold, rebootProgram, release, startProgram, stopProgram, terminateProgram } from './stop.ts';
-import { findInstance, recordOf, replaceInstance, selectInstances } from './tables.ts';
+import { findInstance, recordOf, selectInstances } from './tables.ts';
 
 export { instancesMigrations } from './tables.ts';
 
 /** Registers its job programs, so call it before `jobs.start()`, and {@link Instances.recover} in between. */
 export function createInstances(deps: InstancesDeps): Instances {
-  const ctx: Context = { ...deps, lock: new KeyedLock() };
+  const ctx: Context = { ...deps, lock: new KeyedLock(), links: createLinks(() => ctx) };
   ctx.jobs.register(launchProgram(ctx));
   ctx.jobs.register(startProgram(ctx));
   ctx.jobs.register(stopProgram(ctx));
@@ -51,10 +54,12 @@ export function createInstances(deps: InstancesDeps): Instances {
   return {
     ...queriesOf(ctx),
     ...changesOf(ctx),
+    ...attributesOf(ctx),
     ...attachmentsOf(ctx),
     ...forImages(ctx),
     consoleOutput: (permit) => readConsole(ctx, idOf(permit)),
     recover: () => recover(ctx),
+    close: () => ctx.links.close(),
   };
 }
 
@@ -103,7 +108,7 @@ function attachedVolume(volume: VolumeRecord, id: InstanceId): AttachedVolume {
   return { deviceName: device, volumeId: volume.id, state, attachTime, deleteOnTermination };
 }
 
-function changesOf(ctx: Context): Pick<Instances, 'launch' | 'start' | 'stop' | 'reboot' | 'terminate' | 'modify'> {
+function changesOf(ctx: Context): Pick<Instances, 'launch' | 'start' | 'stop' | 'reboot' | 'terminate'> {
   async function change(
     tx: Tx,
     permit: Permit,
@@ -210,16 +215,6 @@ function changesOf(ctx: Context): Pick<Instances, 'launch' | 'start' | 'stop' | 
         ({ id }) => ctx.jobs.enqueue(tx, TERMINATE, { id, force: force || !survives }),
       );
     },
-
-    async modify(tx, permit, fields) {
-      const id = idOf(permit);
-      const record = await findInstance(writing(tx), id);
-      if (!record) throw refuse('instance-not-found', { instanceId: id });
-      if (fields.instanceType !== undefined && record.state !== 'stopped') {
-        throw refuse('instance-state', { instanceId: id, state: record.state });
-      }
-      await replaceInstance(writing(tx), { ...record, ...fields });
-    },
   };
 }
 
@@ -307,9 +302,4 @@ function forImages(ctx: Context): Pick<Instances, 'imageSource' | 'pauseForImage
       }),
     resumeAfterImage: (id) => release(ctx, id),
   };
-}
-
-/** The instance a permit is about: what was authorized is what is used. */
-function idOf(permit: Permit): InstanceId {
-  return permit.resource.slice(permit.resource.lastIndexOf('/') + 1) as InstanceId;
 }

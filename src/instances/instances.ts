@@ -42,6 +42,25 @@ export interface LaunchDevice {
   readonly deleteOnTermination: boolean;
 }
 
+/** How the guest may use the metadata service. */
+export interface MetadataOptions {
+  readonly httpEndpoint: 'enabled' | 'disabled';
+  /** `required` is IMDSv2 only. */
+  readonly httpTokens: 'optional' | 'required';
+  /** How many hops an answer with a token survives: its packets' time to live, 1 to 64. */
+  readonly hopLimit: number;
+  readonly instanceTags: 'enabled' | 'disabled';
+}
+
+/** The instance profile, as it was when it was given to the instance. */
+export interface GivenProfile {
+  readonly arn: string;
+  readonly id: string;
+  readonly associationId: string;
+  /** Epoch ms. */
+  readonly since: number;
+}
+
 export interface InstanceRecord {
   readonly id: InstanceId;
   readonly ownerId: AccountId;
@@ -63,6 +82,13 @@ export interface InstanceRecord {
   readonly privateIp: string;
   readonly groupIds: readonly string[];
   readonly keyName?: string;
+  /** Line for `authorized_keys`; what the key pair was at launch. */
+  readonly publicKey?: string;
+  /** Absent only where the instance was launched before there was a service. */
+  readonly metadata?: MetadataOptions;
+  readonly profile?: GivenProfile;
+  /** Loopback address of this host on which the guest's SSH port is reached; given at start where guests are. */
+  readonly publicIp?: string;
   readonly architecture: string;
   /** As the image has it. */
   readonly bootMode?: ImageRecord['bootMode'];
@@ -104,6 +130,10 @@ export interface LaunchRequest {
   readonly interfaceDescription: string;
   readonly interfaceDeleteOnTermination: boolean;
   readonly keyName?: string;
+  readonly publicKey?: string;
+  readonly metadata: MetadataOptions;
+  readonly profile?: Pick<GivenProfile, 'arn' | 'id'>;
+  readonly userData?: Uint8Array;
   readonly shutdownBehavior: InstanceRecord['shutdownBehavior'];
   readonly disableApiTermination: boolean;
   readonly disableApiStop: boolean;
@@ -124,6 +154,8 @@ export type InstanceRefusalReason =
   | 'instance-stop-protected'
   | 'device-in-use'
   | 'device-is-root'
+  | 'profile-given'
+  | 'association-not-found'
   | 'zone-mismatch';
 
 export interface Instances extends InstancesForImages {
@@ -145,13 +177,27 @@ export interface Instances extends InstancesForImages {
     permit: Permit<'ec2:TerminateInstances'>,
     options?: { readonly force: boolean },
   ): Promise<StateChange>;
-  modify(
+  modify(tx: Tx, permit: Permit<'ec2:ModifyInstanceAttribute'>, change: InstanceChange): Promise<void>;
+  /** Takes effect with the guest's next request. */
+  modifyMetadata(
     tx: Tx,
-    permit: Permit<'ec2:ModifyInstanceAttribute'>,
-    change: Partial<
-      Pick<InstanceRecord, 'shutdownBehavior' | 'disableApiTermination' | 'disableApiStop' | 'instanceType'>
-    >,
-  ): Promise<void>;
+    permit: Permit<'ec2:ModifyInstanceMetadataOptions'>,
+    change: Partial<MetadataOptions>,
+  ): Promise<MetadataOptions>;
+  userData(permit: Permit<'ec2:DescribeInstanceAttribute'>): Promise<Uint8Array | undefined>;
+  /** Gives the instance a profile, or another one where `replacing` names the association it has. */
+  giveProfile(
+    tx: Tx,
+    permit: Permit<'ec2:AssociateIamInstanceProfile' | 'ec2:ReplaceIamInstanceProfileAssociation'>,
+    profile: Pick<GivenProfile, 'arn' | 'id'>,
+    replacing?: string,
+  ): Promise<InstanceRecord>;
+  /** Gives the record as it was. */
+  takeProfile(
+    tx: Tx,
+    permit: Permit<'ec2:DisassociateIamInstanceProfile'>,
+    associationId: string,
+  ): Promise<InstanceRecord>;
   /** Attaches a volume to a running or stopped instance; a KMS refusal is thrown (K-18) and changes nothing. */
   attachVolume(
     permit: Permit<'ec2:AttachVolume'>,
@@ -163,6 +209,37 @@ export interface Instances extends InstancesForImages {
   consoleOutput(permit: Permit<'ec2:GetConsoleOutput'>): Promise<{ readonly output: Uint8Array; readonly at: Date }>;
   /** Takes up what an earlier process left: machines that run on are adopted, dead ones stop. Before jobs start. */
   recover(): Promise<void>;
+  /** Lets go of the guests' networks; the guests run on. */
+  close(): void;
+}
+
+/** Attributes of ModifyInstanceAttribute; type and user data only while it is stopped. */
+export type InstanceChange = Partial<
+  Pick<InstanceRecord, 'shutdownBehavior' | 'disableApiTermination' | 'disableApiStop' | 'instanceType' | 'groupIds'>
+> & { readonly userData?: Uint8Array };
+
+/** What instances ask of identity: the role behind an instance profile, and EC2's session of it. */
+export interface RolesForInstances {
+  roleOf(profile: Pick<GivenProfile, 'arn' | 'id'>): Promise<
+    | {
+        readonly profile: { readonly arn: string; readonly id: string };
+        readonly roleName?: string;
+      }
+    | undefined
+  >;
+  credentialsOf(
+    profile: Pick<GivenProfile, 'arn' | 'id'>,
+    instance: { readonly id: InstanceId; readonly region: Region },
+  ): Promise<
+    | {
+        readonly accessKeyId: string;
+        readonly secretAccessKey: string;
+        readonly sessionToken: string;
+        readonly issuedAt: Date;
+        readonly expiresAt: Date;
+      }
+    | undefined
+  >;
 }
 
 export interface StateChange {

@@ -17,16 +17,15 @@ export async function startMachine(
   const type = instanceType(record.instanceType);
   if (!type) throw new Error(`instance ${record.id} has the unknown type ${record.instanceType}`);
   const [link] = await ctx.network.interfacesOf([record.id]);
-  const network = link && (await ctx.network.defaults(record.ownerId, record.region));
-  const subnet = network?.subnets.find((each) => each.id === link?.subnetId);
   await ctx.driver.start({
     instanceId: record.id,
     memoryMiB: type.memoryMiB,
     vcpus: type.vcpus,
     bootMode: record.currentBootMode,
     volumes,
-    ...(link && subnet ? { network: { mac: link.mac, address: link.privateIp, subnet: subnet.cidr } } : {}),
+    ...(link ? { network: { mac: link.mac } } : {}),
   });
+  await ctx.links.join(record);
 }
 
 /** Serves the volumes of an instance without asking KMS: it never let go of them. */

@@ -5,6 +5,7 @@
  * Machines outlive Ingot. After a restart, {@link MachineDriver.adopt} finds those that are still there. What a guest
  * writes to its console is data of its volumes, so a driver keeps it in memory only and never on a disk.
  */
+import type { Duplex } from 'node:stream';
 import type { InstanceId } from '../ids.ts';
 
 export interface MachineVolume {
@@ -19,10 +20,6 @@ export interface MachineVolume {
 export interface MachineNetwork {
   /** For example `0e:12:34:56:78:9a`. */
   readonly mac: string;
-  /** Address the guest gets by DHCP. */
-  readonly address: string;
-  /** The subnet, for example `172.31.16.0/20`. */
-  readonly subnet: string;
 }
 
 export interface MachineSpec {
@@ -65,6 +62,11 @@ export interface MachineDriver {
   detachDisk(id: InstanceId, device: string): Promise<void>;
   /** Console output since the last call, at most its last 64 KiB. */
   takeConsole(id: InstanceId): Promise<Uint8Array>;
+  /**
+   * Connects to the machine's network card: Ethernet frames, each behind its length in four bytes. One connection at a
+   * time; `undefined` where the machine has no card that Ingot serves.
+   */
+  openNetwork(id: InstanceId): Promise<Duplex | undefined>;
   /** Takes over the machines that an earlier process of Ingot left running, and gives their ids. Called once. */
   adopt(): Promise<readonly InstanceId[]>;
   /** Called for every machine that ends. Set before {@link adopt}. */

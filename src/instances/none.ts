@@ -26,6 +26,7 @@ export function createNoneDriver(because = 'as asked for'): MachineDriver {
     async reset() {},
     async attachDisk() {},
     async detachDisk() {},
+    openNetwork: async () => undefined,
     takeConsole: async () => NOTHING,
     // Nothing of a machine is lost by a restart: there is nothing in it.
     adopt: async () => [],

@@ -1,11 +1,13 @@
 /** The records of a new instance: itself, its interface, and the tags of everything the launch will make. */
 import type { Tx } from '../db/db.ts';
 import { type InstanceId, newEc2Id, type VolumeId } from '../ids.ts';
+import { givenProfile } from './attributes.ts';
 import { type Context, writing } from './context.ts';
 import { instanceType } from './instance-types.ts';
 import type { InstanceRecord, LaunchRequest } from './instances.ts';
 import { PENDING } from './reasons.ts';
 import { insertInstance } from './tables.ts';
+import { writeUserData } from './user-data.ts';
 
 export async function recordLaunch(
   ctx: Context,
@@ -47,6 +49,9 @@ export async function recordLaunch(
     privateIp: link.privateIp,
     groupIds: request.groupIds,
     ...(request.keyName === undefined ? {} : { keyName: request.keyName }),
+    ...(request.publicKey === undefined ? {} : { publicKey: request.publicKey }),
+    metadata: request.metadata,
+    ...(request.profile ? { profile: givenProfile(ctx, request.profile) } : {}),
     architecture: image.architecture,
     ...(image.bootMode === undefined ? {} : { bootMode: image.bootMode }),
     currentBootMode: bootModeOf(ctx, request),
@@ -64,6 +69,7 @@ export async function recordLaunch(
     held: false,
   };
   await insertInstance(writing(tx), record);
+  if (request.userData) await writeUserData(ctx, tx, id, request.userData);
   const template = request.launchTemplate;
   const templateTags = template
     ? [

@@ -26,10 +26,18 @@ export async function recover(ctx: Context): Promise<void> {
   }
   for (const record of records) {
     await ctx.lock.run(record.id, () => machineIsGone(ctx, record.id, 'died'));
+    if (adopted.has(record.id)) await rejoin(ctx, record);
   }
   if (records.length > 0) {
     ctx.log.info({ instances: records.length, machines: adopted.size }, 'instances of the last run were taken up');
   }
+}
+
+/** The guest goes on without a network rather than not at all. */
+async function rejoin(ctx: Context, record: InstanceRecord): Promise<void> {
+  await ctx.links.join(record).catch((error: unknown) => {
+    ctx.log.error({ instanceId: record.id, error }, 'the network of a running instance could not be taken up');
+  });
 }
 
 async function reopen(ctx: Context, record: InstanceRecord): Promise<void> {

@@ -21,6 +21,8 @@ interface InstanceRow {
   /** The newest 64 KiB of console output, sealed under the installation's root key. */
   console: Uint8Array | null;
   console_at: number | null;
+  /** Sealed under the installation's root key. */
+  user_data: Uint8Array | null;
 }
 
 export const instancesMigrations: readonly Migration[] = [
@@ -39,6 +41,12 @@ export const instancesMigrations: readonly Migration[] = [
         const name = columns.split(',')[0];
         await sql.raw(`create index instances_${name} on instances (${columns})`).execute(schema);
       }
+    },
+  },
+  {
+    id: 'instances-0002',
+    async up(schema: Kysely<unknown>) {
+      await sql.raw('alter table instances add column user_data blob').execute(schema);
     },
   },
 ];
@@ -67,7 +75,7 @@ export async function findInstance(queries: Queries, id: string): Promise<Instan
   return row && recordOf(row);
 }
 
-export function recordOf(row: Omit<InstanceRow, 'console' | 'console_at'>): InstanceRecord {
+export function recordOf(row: Pick<InstanceRow, (typeof RECORD_COLUMNS)[number]>): InstanceRecord {
   return {
     ...(JSON.parse(row.document) as Omit<InstanceRecord, 'launchTime' | 'terminatedAt'>),
     id: row.id,
@@ -83,7 +91,7 @@ export function recordOf(row: Omit<InstanceRow, 'console' | 'console_at'>): Inst
 export async function insertInstance(queries: Queries, record: InstanceRecord): Promise<void> {
   await queries
     .insertInto('instances')
-    .values({ id: record.id, ...columnsOf(record), console: null, console_at: null })
+    .values({ id: record.id, ...columnsOf(record), console: null, console_at: null, user_data: null })
     .execute();
 }
 

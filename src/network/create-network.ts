@@ -204,6 +204,13 @@ export function createNetwork({ db, clock }: NetworkDeps): Network {
       return interfaceRecord(row);
     },
 
+    async setInterfaceGroups(tx, instance, groupIds) {
+      await writing(tx)
+        .updateTable('network_interfaces')
+        .set({ group_ids: JSON.stringify(groupIds) })
+        .where('instance_id', '=', instance)
+        .execute();
+    },
     async deleteInterfacesOf(tx, instance) {
       await writing(tx).deleteFrom('network_interfaces').where('instance_id', '=', instance).execute();
     },

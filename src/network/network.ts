@@ -122,6 +122,7 @@ export interface Network {
   interfaces(account: AccountId, region: Region): Promise<InterfaceRecord[]>;
   interfacesOf(instances: readonly InstanceId[]): Promise<InterfaceRecord[]>;
   createInterface(tx: Tx, request: NewInterface): Promise<InterfaceRecord>;
+  setInterfaceGroups(tx: Tx, instance: InstanceId, groupIds: readonly string[]): Promise<void>;
   /** Removes the interface of an instance that is gone. */
   deleteInterfacesOf(tx: Tx, instance: InstanceId): Promise<void>;
 }

@@ -8,8 +8,10 @@ import { after, before, describe, test } from 'node:test';
 import { CompleteSnapshotCommand, EBSClient, PutSnapshotBlockCommand, StartSnapshotCommand } from '@aws-sdk/client-ebs';
 import {
   AttachVolumeCommand,
+  CreateKeyPairCommand,
   CreateVolumeCommand,
   DescribeInstancesCommand,
+  DescribeKeyPairsCommand,
   DescribeNetworkInterfacesCommand,
   DescribeSnapshotsCommand,
   DescribeVolumesCommand,
@@ -26,7 +28,14 @@ import {
   StopInstancesCommand,
   TerminateInstancesCommand,
 } from '@aws-sdk/client-ec2';
+import {
+  AddRoleToInstanceProfileCommand,
+  CreateInstanceProfileCommand,
+  CreateRoleCommand,
+  IAMClient,
+} from '@aws-sdk/client-iam';
 import { CreateKeyCommand, DisableKeyCommand, EnableKeyCommand, KMSClient } from '@aws-sdk/client-kms';
+import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { type BootImage, buildBootImage } from '../../demo/image/build.ts';
 import { whyNoLinuxImage } from '../../demo/image/linux.ts';
 import { newEc2Id } from '../../src/ids.ts';
@@ -34,6 +43,7 @@ import { Ingot } from '../house/ingot.ts';
 import { killMachinesOf, noQemu, until } from './support.ts';
 
 const BLOCK = 524_288;
+const SECRET = newEc2Id('secret');
 const skip = noQemu() || (await whyNoLinuxImage()) || false;
 
 describe('instances with real machines', { skip, concurrency: false }, () => {
@@ -47,12 +57,35 @@ describe('instances with real machines', { skip, concurrency: false }, () => {
   let keyArn: string;
   let imageId: string;
   let instanceId: string;
+  let publicKey: string;
+  const first = {
+    ClientToken: 'token-1',
+    KeyName: 'operator',
+    UserData: Buffer.from(`#!/bin/sh\n# ${SECRET}\necho "user-data ran in a shell"\n`).toString('base64'),
+    IamInstanceProfile: { Name: 'golden' },
+  };
 
   async function connect() {
     const config = await ingot.client();
     ec2 = new EC2Client(config);
     ebs = new EBSClient(config);
     kms = new KMSClient(config);
+  }
+  /** A key pair, user data, and a role that EC2 may hand to instances. */
+  async function prepareLaunch() {
+    await ec2.send(new CreateKeyPairCommand({ KeyName: 'operator', KeyType: 'ed25519' }));
+    const { KeyPairs } = await ec2.send(new DescribeKeyPairsCommand({ IncludePublicKey: true }));
+    publicKey = KeyPairs![0]!.PublicKey!;
+    const iam = new IAMClient(await ingot.client());
+    const trust = { Effect: 'Allow', Principal: { Service: 'ec2.amazonaws.com' }, Action: 'sts:AssumeRole' };
+    await iam.send(
+      new CreateRoleCommand({
+        RoleName: 'golden-role',
+        AssumeRolePolicyDocument: JSON.stringify({ Version: '2012-10-17', Statement: [trust] }),
+      }),
+    );
+    await iam.send(new CreateInstanceProfileCommand({ InstanceProfileName: 'golden' }));
+    await iam.send(new AddRoleToInstanceProfileCommand({ InstanceProfileName: 'golden', RoleName: 'golden-role' }));
   }
   async function see(id: string): Promise<Instance> {
     const { Reservations } = await ec2.send(new DescribeInstancesCommand({ InstanceIds: [id] }));
@@ -121,6 +154,7 @@ describe('instances with real machines', { skip, concurrency: false }, () => {
     ingot = await Ingot.start({ machines: 'qemu' });
     image = await buildBootImage({ dir: imageDir, marker, kind: 'linux' });
     await connect();
+    await prepareLaunch();
     keyArn = (await kms.send(new CreateKeyCommand({}))).KeyMetadata!.Arn!;
     const snapshotId = await importImage();
     const registered = await ec2.send(
@@ -129,6 +163,7 @@ describe('instances with real machines', { skip, concurrency: false }, () => {
         Architecture: 'x86_64',
         VirtualizationType: 'hvm',
         RootDeviceName: '/dev/xvda',
+        ImdsSupport: 'v2.0',
         BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { SnapshotId: snapshotId } }],
       }),
     );
@@ -141,7 +176,7 @@ describe('instances with real machines', { skip, concurrency: false }, () => {
   });
 
   test('RI-6, K-7: it boots from its sealed root volume, and its console stands in no file', async () => {
-    const pending = await run({ ClientToken: 'token-1' });
+    const pending = await run(first);
     assert.deepEqual(pending.State, { Code: 0, Name: 'pending' });
     assert.deepEqual(pending.StateReason, { Code: 'pending', Message: 'pending' });
     assert.deepEqual(pending.BlockDeviceMappings, []);
@@ -157,9 +192,45 @@ describe('instances with real machines', { skip, concurrency: false }, () => {
     assert.deepEqual(await filesHolding(marker), []);
   });
 
+  test('the guest learns who it is, its key, its user data and its role from IMDSv2; IMDSv1 is refused (L-17)', async () => {
+    const said = await untilConsole(instanceId, /ingot-imds-done/);
+    const told = (what: string) => new RegExp(`ingot-imds ${what}: (.*?)\\r?$`, 'm').exec(said)?.[1];
+    const seen = await see(instanceId);
+    assert.equal(told('meta-data/instance-id'), instanceId);
+    assert.equal(told('meta-data/placement/region'), 'eu-central-1');
+    assert.equal(told('meta-data/public-keys/0/openssh-key'), publicKey.trim());
+    assert.equal(told('user-data'), '#!/bin/sh');
+    assert.match(said, /user-data ran in a shell/);
+    const name = `ip-${seen.PrivateIpAddress!.replaceAll('.', '-')}`;
+    assert.ok(said.includes(`${seen.PrivateIpAddress}/255.255.240.0 via 172.31.`), said);
+    assert.ok(said.includes(`as ${name}.eu-central-1.compute.internal`), said);
+    assert.match(said, /ingot-imds-v1: wget: server returned error: HTTP\/1.1 401 Unauthorized/);
+    assert.deepEqual(seen.MetadataOptions, {
+      State: 'applied',
+      HttpEndpoint: 'enabled',
+      HttpTokens: 'required',
+      HttpPutResponseHopLimit: 2,
+      HttpProtocolIpv6: 'disabled',
+      InstanceMetadataTags: 'disabled',
+    });
+    const made = JSON.parse(/ingot-imds-credentials: (.*?)\r?$/m.exec(said)![1]!) as Record<string, string>;
+    assert.equal(made.Code, 'Success');
+    const sts = new STSClient({
+      ...(await ingot.client()),
+      credentials: {
+        accessKeyId: made.AccessKeyId!,
+        secretAccessKey: made.SecretAccessKey!,
+        sessionToken: made.Token!,
+      },
+    });
+    const { Arn } = await sts.send(new GetCallerIdentityCommand({}));
+    assert.match(Arn!, new RegExp(`:assumed-role/golden-role/${instanceId}$`));
+    assert.deepEqual(await filesHolding(SECRET), [], 'user data is sealed at rest');
+  });
+
   test('L-21: the same token gives the same instance', async () => {
-    assert.equal((await run({ ClientToken: 'token-1' })).InstanceId, instanceId);
-    await assert.rejects(run({ ClientToken: 'token-1', MaxCount: 2 }), { name: 'IdempotentParameterMismatch' });
+    assert.equal((await run(first)).InstanceId, instanceId);
+    await assert.rejects(run({ ...first, MaxCount: 2 }), { name: 'IdempotentParameterMismatch' });
   });
 
   test('a volume comes and goes while the guest runs', async () => {
@@ -187,7 +258,7 @@ describe('instances with real machines', { skip, concurrency: false }, () => {
     const before = (await consoleOf(instanceId)).length;
     const said = await until('the guest reads its disk again', async () => {
       const all = await consoleOf(instanceId);
-      return /reads/.test(all.slice(before)) && all;
+      return /reads token=56/.test(all.slice(before)) && all;
     });
     assert.equal(said.match(/ingot-boots/g)?.length, 1, 'the same guest, not booted again');
   });

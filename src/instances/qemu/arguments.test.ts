@@ -12,11 +12,13 @@ const SPEC: MachineSpec = {
   volumes: [{ device: '/dev/xvda', socketPath: '/run/ingot/vol-1.sock', serial: 'vol00000000000000001' }],
 };
 const QMP = '/run/ingot/i-0123456789abcdef0.qmp';
+const SOCKETS = { qmp: QMP, network: '/run/ingot/i-0123456789abcdef0.net' };
 
 const DISK =
   '{"driver":"nbd","node-name":"disk-dev-xvda","server":{"type":"unix","path":"/run/ingot/vol-1.sock"},"reconnect-delay":3600,"discard":"unmap"}';
 const FRONT =
   '{"driver":"virtio-blk-pci","id":"disk-dev-xvda-front","drive":"disk-dev-xvda","serial":"vol00000000000000001","bootindex":0}';
+const UUID = 'ec201234-5678-9abc-def0-000000000000';
 const HEAD = [
   ['-name', 'guest=i-0123456789abcdef0,debug-threads=on'],
   ['-nodefaults', '-no-user-config', '-display', 'none'],
@@ -24,7 +26,8 @@ const HEAD = [
 ];
 const MIDDLE = [
   ['-smp', '2', '-m', '1024M'],
-  ['-smbios', 'type=1,manufacturer=Ingot,product=Ingot,serial=i-0123456789abcdef0'],
+  ['-smbios', `type=1,manufacturer=Ingot,product=Ingot,uuid=${UUID},serial=${UUID}`],
+  ['-smbios', 'type=2,manufacturer=Ingot,product=Ingot,asset=i-0123456789abcdef0'],
   ['-rtc', 'base=utc'],
 ];
 const CONSOLE = [
@@ -54,7 +57,7 @@ const VECTORS: readonly { name: string; spec: MachineSpec; setup: QemuSetup; arg
     spec: {
       ...SPEC,
       bootMode: 'uefi',
-      network: { mac: '0e:00:00:00:00:01', address: '172.31.16.9', subnet: '172.31.16.0/20' },
+      network: { mac: '0e:00:00:00:00:01' },
     },
     setup: { accelerator: 'kvm', sandbox: false, uefiFirmware: '/firmware/OVMF.fd' },
     args: [
@@ -65,7 +68,7 @@ const VECTORS: readonly { name: string; spec: MachineSpec; setup: QemuSetup; arg
       ...CONSOLE,
       [
         '-netdev',
-        'user,id=net0,restrict=on,net=172.31.16.0/20,dhcpstart=172.31.16.9,host=172.31.16.2,dns=172.31.16.3',
+        'stream,id=net0,server=on,addr.type=unix,addr.path=/run/ingot/i-0123456789abcdef0.net',
         '-device',
         'virtio-net-pci,netdev=net0,mac=0e:00:00:00:00:01,romfile=',
       ],
@@ -75,13 +78,13 @@ const VECTORS: readonly { name: string; spec: MachineSpec; setup: QemuSetup; arg
 ];
 
 for (const { name, spec, setup, args } of VECTORS) {
-  test(`QEMU arguments: ${name}`, () => assert.deepEqual(qemuArguments(spec, setup, QMP), args));
+  test(`QEMU arguments: ${name}`, () => assert.deepEqual(qemuArguments(spec, setup, SOCKETS), args));
 }
 
 test('the first disk boots, the others follow in their order', () => {
   const second = { device: '/dev/sdb', socketPath: '/run/ingot/vol-2.sock', serial: 'vol00000000000000002' };
   const volumes = [...SPEC.volumes, second];
-  const args = qemuArguments({ ...SPEC, volumes }, { accelerator: 'tcg', sandbox: true }, QMP);
+  const args = qemuArguments({ ...SPEC, volumes }, { accelerator: 'tcg', sandbox: true }, SOCKETS);
   const fronts = args.filter((word) => word.startsWith('{"driver":"virtio-blk-pci"')).map((word) => JSON.parse(word));
   assert.deepEqual(
     fronts.map(({ serial, bootindex }) => [serial, bootindex]),
@@ -93,20 +96,27 @@ test('the first disk boots, the others follow in their order', () => {
 });
 
 test('what a socket path holds stays one value', () => {
-  const args = qemuArguments(SPEC, { accelerator: 'tcg', sandbox: true }, '/run/a,b/x.qmp');
+  const args = qemuArguments(
+    SPEC,
+    { accelerator: 'tcg', sandbox: true },
+    {
+      ...SOCKETS,
+      qmp: '/run/a,b/x.qmp',
+    },
+  );
   assert.ok(args.includes('socket,id=monitor,path=/run/a,,b/x.qmp,server=on,wait=off'));
 });
 
 test('UEFI without firmware cannot be asked for', () => {
   assert.throws(
-    () => qemuArguments({ ...SPEC, bootMode: 'uefi' }, { accelerator: 'tcg', sandbox: true }, QMP),
+    () => qemuArguments({ ...SPEC, bootMode: 'uefi' }, { accelerator: 'tcg', sandbox: true }, SOCKETS),
     RangeError,
   );
 });
 
 test('no argument names a file that guest data could be written to', () => {
   for (const { spec, setup } of VECTORS) {
-    const line = qemuArguments(spec, setup, QMP).join(' ');
+    const line = qemuArguments(spec, setup, SOCKETS).join(' ');
     for (const word of ['-snapshot', ' file=', ',file=', 'logfile', '-D ', '-trace', 'mem-path', 'pflash']) {
       assert.ok(!line.includes(word), word);
     }

@@ -1,4 +1,5 @@
 /** The command line of QEMU for one machine, as a pure function of what the machine shall be. */
+import type { InstanceId } from '../../ids.ts';
 import type { MachineSpec, MachineVolume } from '../machine.ts';
 
 export interface QemuSetup {
@@ -7,6 +8,11 @@ export interface QemuSetup {
   readonly sandbox: boolean;
   /** UEFI firmware with its variables in memory only; absent where none is installed. */
   readonly uefiFirmware?: string;
+}
+
+export interface MachineSockets {
+  readonly qmp: string;
+  readonly network: string;
 }
 
 /** Seconds for which a guest's reads and writes wait for Ingot to come back before they fail. */
@@ -43,9 +49,9 @@ export function diskDevice(volume: MachineVolume, bootIndex?: number) {
 
 /**
  * No plaintext leaves the process: no snapshot files, the console in a ring in memory, guest memory kept out of core
- * dumps, UEFI variables in memory. The network is cut off from the host and the world (`restrict=on`).
+ * dumps, UEFI variables in memory. The network card leads to a socket of Ingot and nowhere else.
  */
-export function qemuArguments(spec: MachineSpec, setup: QemuSetup, qmpSocket: string): string[] {
+export function qemuArguments(spec: MachineSpec, setup: QemuSetup, sockets: MachineSockets): string[] {
   const { network } = spec;
   const args: string[] = [];
   const add = (...words: string[]) => args.push(...words);
@@ -55,7 +61,9 @@ export function qemuArguments(spec: MachineSpec, setup: QemuSetup, qmpSocket: st
   if (setup.accelerator === 'kvm') add('-accel', 'kvm', '-cpu', 'host');
   else add('-accel', 'tcg,thread=multi', '-cpu', 'max');
   add('-smp', String(spec.vcpus), '-m', `${spec.memoryMiB}M`);
-  add('-smbios', `type=1,manufacturer=Ingot,product=Ingot,serial=${spec.instanceId}`);
+  const uuid = machineUuid(spec.instanceId);
+  add('-smbios', `type=1,manufacturer=Ingot,product=Ingot,uuid=${uuid},serial=${uuid}`);
+  add('-smbios', `type=2,manufacturer=Ingot,product=Ingot,asset=${spec.instanceId}`);
   add('-rtc', 'base=utc');
   if (spec.bootMode === 'uefi') {
     if (setup.uefiFirmware === undefined) throw new RangeError('no UEFI firmware was found');
@@ -64,12 +72,10 @@ export function qemuArguments(spec: MachineSpec, setup: QemuSetup, qmpSocket: st
   // A guest that powers off stays, paused, until its console has been read.
   add('-no-shutdown');
   add('-chardev', `ringbuf,id=console,size=${CONSOLE_RING_BYTES}`, '-serial', 'chardev:console');
-  add('-chardev', `socket,id=monitor,path=${comma(qmpSocket)},server=on,wait=off`, '-mon', 'monitor,mode=control');
+  add('-chardev', `socket,id=monitor,path=${comma(sockets.qmp)},server=on,wait=off`, '-mon', 'monitor,mode=control');
   add('-device', 'virtio-rng-pci');
   if (network) {
-    const user = `user,id=net0,restrict=on,net=${network.subnet},dhcpstart=${network.address}`;
-    const own = [2, 3].map((step) => hostInSubnet(network.subnet, step, network.address));
-    add('-netdev', `${user},host=${own[0]},dns=${own[1]}`);
+    add('-netdev', `stream,id=net0,server=on,addr.type=unix,addr.path=${comma(sockets.network)}`);
     add('-device', `virtio-net-pci,netdev=net0,mac=${network.mac},romfile=`);
   }
   spec.volumes.forEach((volume, index) => {
@@ -85,11 +91,10 @@ function comma(value: string): string {
   return value.replaceAll(',', ',,');
 }
 
-/** Address number `step` of a subnet; AWS keeps the first four for the router and its like. */
-function hostInSubnet(subnet: string, step: number, guest: string): string {
-  const [base] = subnet.split('/') as [string, string];
-  const number = base.split('.').reduce((sum, part) => sum * 256 + Number(part), 0) + step;
-  const address = [24, 16, 8, 0].map((shift) => (number >>> shift) & 255).join('.');
-  if (address === guest) throw new RangeError(`${guest} is reserved in ${subnet}`);
-  return address;
+/** Guests know a machine of EC2 by a UUID, and the same serial number, that begin with `ec2`; the rest is the id. */
+export function machineUuid(id: InstanceId): string {
+  const digits = `ec2${id.slice('i-'.length)}`.padEnd(32, '0');
+  return [digits.slice(0, 8), digits.slice(8, 12), digits.slice(12, 16), digits.slice(16, 20), digits.slice(20)].join(
+    '-',
+  );
 }

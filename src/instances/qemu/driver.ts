@@ -1,12 +1,15 @@
 /**
  * Machines as QEMU processes. Each is started apart from Ingot (own session, no pipes) and is commanded over its QMP
  * socket, so it goes on when Ingot ends and is taken over by the next process. For every machine the runtime folder
- * holds `<instance>.qmp` (the socket), `<instance>.json` (its process id) and `<instance>.log` (QEMU's own messages;
+ * holds `<instance>.qmp` and `<instance>.net` (the sockets of monitor and network card), `<instance>.json` (its process id) and `<instance>.log` (QEMU's own messages;
  * nothing of the guest).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Refusal } from '../../errors.ts';
 import type { InstanceId } from '../../ids.ts';
@@ -87,7 +90,8 @@ class QemuDriver implements MachineDriver {
     if (this.#machines.has(id) || (await this.#takeOver(id))) return;
     if (!this.bootModes.includes(spec.bootMode)) throw refusal('firmware-missing', { bootMode: spec.bootMode });
     await this.#clear(id);
-    const args = qemuArguments(spec, this.#options.setup, this.#path(id, 'qmp'));
+    const sockets = { qmp: this.#path(id, 'qmp'), network: this.#path(id, 'net') };
+    const args = qemuArguments(spec, this.#options.setup, sockets);
     const log = await open(this.#path(id, 'log'), 'w', 0o600);
     let child: ChildProcess;
     try {
@@ -192,6 +196,20 @@ class QemuDriver implements MachineDriver {
     await qmp.execute('blockdev-del', { 'node-name': name });
   }
 
+  async openNetwork(id: InstanceId): Promise<Duplex | undefined> {
+    this.#running(id);
+    const socket = connect(this.#path(id, 'net'));
+    try {
+      await once(socket, 'connect');
+      return socket;
+    } catch (cause) {
+      socket.destroy();
+      // A machine without a card, or from before Ingot served it.
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw refusal('machine-failed', { instanceId: id }, { cause });
+    }
+  }
+
   async takeConsole(id: InstanceId): Promise<Uint8Array> {
     const machine = this.#machines.get(id);
     return machine ? readConsole(machine.qmp) : NOTHING;
@@ -221,12 +239,12 @@ class QemuDriver implements MachineDriver {
     return machine;
   }
 
-  #path(id: InstanceId, kind: 'qmp' | 'json' | 'log'): string {
+  #path(id: InstanceId, kind: 'qmp' | 'net' | 'json' | 'log'): string {
     return join(this.#options.runtimeDir, `${id}.${kind}`);
   }
 
   async #clear(id: InstanceId): Promise<void> {
-    for (const kind of ['qmp', 'json', 'log'] as const) await rm(this.#path(id, kind), { force: true });
+    for (const kind of ['qmp', 'net', 'json', 'log'] as const) await rm(this.#path(id, kind), { force: true });
   }
 
   /** Takes command of a machine that an earlier process started. */

@@ -3,7 +3,7 @@ import type { Log } from '../../log.ts';
 import type { MachineDriver } from '../machine.ts';
 import { createNoneDriver } from '../none.ts';
 import { createQemuDriver } from './driver.ts';
-import { probeQemu, QEMU } from './probe.ts';
+import { OLDEST, probeQemu, QEMU } from './probe.ts';
 
 export interface MachineDriverOptions {
   readonly kind: 'qemu' | 'none' | 'auto';
@@ -16,7 +16,8 @@ export interface MachineDriverOptions {
 export async function chooseMachineDriver(options: MachineDriverOptions): Promise<MachineDriver> {
   if (options.kind === 'none') return createNoneDriver();
   const setup = await probeQemu();
-  if (setup) return createQemuDriver({ runtimeDir: options.runtimeDir, setup, log: options.log });
-  if (options.kind === 'qemu') throw new Error(`machines of kind qemu need ${QEMU}: install qemu-system-x86`);
-  return createNoneDriver(`because ${QEMU} is not installed`);
+  if (setup?.fit) return createQemuDriver({ runtimeDir: options.runtimeDir, setup, log: options.log });
+  const because = setup ? `${QEMU} ${setup.version} is older than ${OLDEST}` : `${QEMU} is not installed`;
+  if (options.kind === 'qemu') throw new Error(`machines of kind qemu need ${QEMU} ${OLDEST} or later: ${because}`);
+  return createNoneDriver(`because ${because}`);
 }

@@ -10,8 +10,17 @@ export const QEMU = 'qemu-system-x86_64';
 const UEFI_FIRMWARE = ['/usr/share/ovmf/OVMF.fd', '/usr/share/qemu/OVMF.fd', '/usr/share/edk2/ovmf/OVMF.fd'];
 const TRY_MS = 10_000;
 
+/** The first with the `stream` network backend. */
+export const OLDEST = '7.2';
+
+interface Found extends QemuSetup {
+  readonly version: string;
+  /** Not older than {@link OLDEST}. */
+  readonly fit: boolean;
+}
+
 /** `undefined` where there is no QEMU. */
-export async function probeQemu(): Promise<(QemuSetup & { readonly version: string }) | undefined> {
+export async function probeQemu(): Promise<Found | undefined> {
   const version = await run(['--version']);
   if (version.code !== 0) return undefined;
   const [kvm, sandbox, uefiFirmware] = await Promise.all([
@@ -19,8 +28,10 @@ export async function probeQemu(): Promise<(QemuSetup & { readonly version: stri
     run(['-sandbox', 'on', '-M', 'none', '-display', 'none', '-nodefaults', '-version']).then(({ code }) => code === 0),
     firstThere(UEFI_FIRMWARE),
   ]);
+  const [, number, major, minor] = /version ((\d+)\.(\d+)\S*)/.exec(version.output) ?? [];
   return {
-    version: /version (\S+)/.exec(version.output)?.[1] ?? 'of unknown version',
+    version: number ?? 'of unknown version',
+    fit: Number(major) * 100 + Number(minor) >= 702,
     accelerator: kvm ? 'kvm' : 'tcg',
     sandbox,
     ...(uefiFirmware === undefined ? {} : { uefiFirmware }),

@@ -6,11 +6,12 @@ import type {
 } from '@aws-sdk/client-ec2';
 import type { Call } from '../../authz/caller.ts';
 import { instanceType } from '../../instances/instance-types.ts';
-import type { InstanceRecord } from '../../instances/instances.ts';
+import type { InstanceChange, InstanceRecord } from '../../instances/instances.ts';
 import type { InputOf, OperationOf } from '../operation.ts';
 import { dryRun, refuseAllBut } from './common.ts';
 import { ec2Error, invalidParameterCombination, invalidParameterValue, missingParameter } from './errors.ts';
-import { type InstanceDeps, showGroups, useInstance, viewOf } from './instance-shapes.ts';
+import { groupNotFound, type InstanceDeps, showGroups, useInstance, viewOf } from './instance-shapes.ts';
+import { readUserData } from './user-data.ts';
 
 type Attribute = NonNullable<InputOf<DescribeInstanceAttributeCommand>['Attribute']>;
 
@@ -18,10 +19,14 @@ export const describeInstanceAttribute =
   (deps: InstanceDeps): OperationOf<DescribeInstanceAttributeCommand> =>
   async (call, input) => {
     if (!input.Attribute) throw missingParameter('Attribute');
-    const { record } = await useInstance(deps, call, 'ec2:DescribeInstanceAttribute', input.InstanceId, {
+    const { record, permit } = await useInstance(deps, call, 'ec2:DescribeInstanceAttribute', input.InstanceId, {
       'ec2:Attribute': input.Attribute,
     });
     dryRun(input);
+    if (input.Attribute === 'userData') {
+      const data = await deps.instances.userData(permit);
+      return { InstanceId: record.id, UserData: data ? { Value: Buffer.from(data).toString('base64') } : {} };
+    }
     return { InstanceId: record.id, ...(await attribute(deps, call, record, input.Attribute)) };
   };
 
@@ -43,8 +48,6 @@ async function attribute(deps: InstanceDeps, call: Call, record: InstanceRecord,
       return { EnaSupport: { Value: record.enaSupport } };
     case 'sourceDestCheck':
       return { SourceDestCheck: { Value: true } };
-    case 'userData':
-      return { UserData: {} };
     case 'kernel':
       return { KernelId: {} };
     case 'ramdisk':
@@ -88,6 +91,8 @@ const MODIFIABLE = [
   'InstanceType',
   'BlockDeviceMappings',
   'SourceDestCheck',
+  'UserData',
+  'Groups',
 ] as const;
 
 /** One attribute a call. Encryption is none of them (RI-9). */
@@ -115,15 +120,14 @@ export const modifyInstanceAttribute =
         }
       });
     }
+    if (change.fields?.groupIds) await requireGroups(deps, call, change.fields.groupIds);
     if (change.fields) await deps.db.write((tx) => deps.instances.modify(tx, permit, change.fields!));
     return {};
   };
 
 interface Change {
   readonly attribute: string;
-  readonly fields?: Partial<
-    Pick<InstanceRecord, 'shutdownBehavior' | 'disableApiTermination' | 'disableApiStop' | 'instanceType'>
-  >;
+  readonly fields?: InstanceChange;
   readonly devices?: readonly { readonly deviceName: string; readonly value: boolean }[];
 }
 
@@ -143,6 +147,11 @@ function changeOf(input: InputOf<ModifyInstanceAttributeCommand>): Change {
   }
   if (input.InstanceType) return named('instanceType', input.InstanceType.Value);
   if (input.SourceDestCheck) return named('sourceDestCheck', String(input.SourceDestCheck.Value));
+  if (input.UserData) return { attribute: 'userData', fields: { userData: input.UserData.Value ?? new Uint8Array() } };
+  if (input.Groups) {
+    if (input.Groups.length === 0) throw missingParameter('GroupId');
+    return { attribute: 'groupSet', fields: { groupIds: [...new Set(input.Groups)] } };
+  }
   if (input.BlockDeviceMappings) {
     const devices = input.BlockDeviceMappings.map((mapping) => {
       refuseAllBut(mapping, ['DeviceName', 'Ebs'], 'BlockDeviceMapping.');
@@ -166,6 +175,8 @@ function named(attribute: string, value: string | undefined): Change {
     case 'instanceInitiatedShutdownBehavior':
       if (value !== 'stop' && value !== 'terminate') throw invalid(attribute, value);
       return { attribute, fields: { shutdownBehavior: value } };
+    case 'userData':
+      return { attribute, fields: { userData: readUserData(value ?? '') } };
     case 'instanceType':
       if (value === undefined || !instanceType(value)) throw invalid(attribute, value);
       return { attribute, fields: { instanceType: value } };
@@ -178,6 +189,12 @@ function named(attribute: string, value: string | undefined): Change {
     default:
       throw ec2Error('UnsupportedOperation', `The attribute ${attribute} cannot be modified.`);
   }
+}
+
+async function requireGroups(deps: InstanceDeps, call: Call, ids: readonly string[]): Promise<void> {
+  const known = await deps.network.groups(call.caller.accountId, call.region);
+  const missing = ids.find((id) => !known.some((group) => group.id === id));
+  if (missing !== undefined) throw groupNotFound(missing);
 }
 
 function truth(attribute: string, value: string | undefined): boolean {

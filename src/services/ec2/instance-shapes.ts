@@ -2,6 +2,7 @@
 import type {
   GroupIdentifier,
   Instance,
+  InstanceMetadataOptionsResponse,
   InstanceNetworkInterface,
   Reservation,
   Tag as ShownTag,
@@ -10,8 +11,10 @@ import type { ConditionValues } from '../../authz/authorizer.ts';
 import type { Call } from '../../authz/caller.ts';
 import type { Permit } from '../../authz/permit.ts';
 import type { Idempotency } from '../../idempotency/idempotency.ts';
+import type { Identity } from '../../identity/identity.ts';
 import { ec2Arn, type InstanceId, type Region } from '../../ids.ts';
 import type { Images } from '../../images/images.ts';
+import { NO_METADATA } from '../../instances/attributes.ts';
 import { instanceType } from '../../instances/instance-types.ts';
 import {
   type AttachedVolume,
@@ -39,6 +42,9 @@ export interface InstanceDeps extends Ec2Deps {
   readonly snapshots: Snapshots;
   readonly network: Network;
   readonly keyPairs: KeyPairs;
+  readonly profiles: Pick<Identity, 'instanceProfiles' | 'roles'>;
+  /** Whether guests have an address at which this host reaches them. */
+  readonly guestsAreReached: boolean;
   readonly idempotency: Idempotency;
 }
 
@@ -130,6 +136,8 @@ export function showInstance(record: InstanceRecord, view: InstanceView): Instan
     ...(record.keyName === undefined ? {} : { KeyName: record.keyName }),
     ...(record.clientToken === undefined ? {} : { ClientToken: record.clientToken }),
     PublicDnsName: '',
+    ...(isPublic(record) ? { PublicIpAddress: record.publicIp } : {}),
+    ...(record.profile ? { IamInstanceProfile: { Arn: record.profile.arn, Id: record.profile.id } } : {}),
     PrivateDnsName: isGone ? '' : dns,
     ...(isGone
       ? {}
@@ -155,16 +163,28 @@ export function showInstance(record: InstanceRecord, view: InstanceView): Instan
     EnclaveOptions: { Enabled: false },
     MaintenanceOptions: { AutoRecovery: 'disabled' },
     CapacityReservationSpecification: { CapacityReservationPreference: 'none' },
-    // There is no instance metadata service, and saying that it is off is the truth (RI-6).
-    MetadataOptions: {
-      State: record.state === 'pending' ? 'pending' : 'applied',
-      HttpEndpoint: 'disabled',
-      HttpTokens: 'required',
-      HttpPutResponseHopLimit: 1,
-      HttpProtocolIpv6: 'disabled',
-      InstanceMetadataTags: 'disabled',
-    },
+    MetadataOptions: showMetadataOptions(record),
   };
+}
+
+/** RI-6. */
+export function showMetadataOptions({
+  state,
+  metadata = NO_METADATA,
+}: InstanceRecord): InstanceMetadataOptionsResponse {
+  return {
+    State: state === 'pending' ? 'pending' : 'applied',
+    HttpEndpoint: metadata.httpEndpoint,
+    HttpTokens: metadata.httpTokens,
+    HttpPutResponseHopLimit: metadata.hopLimit,
+    HttpProtocolIpv6: 'disabled',
+    InstanceMetadataTags: metadata.instanceTags,
+  };
+}
+
+/** The address leads to the guest while it runs. */
+function isPublic(record: InstanceRecord): boolean {
+  return record.publicIp !== undefined && record.state === 'running';
 }
 
 function showLink(
@@ -283,6 +303,10 @@ export const instanceRefusals: RefusalTable<
       'OperationNotPermitted',
       `Unable to detach root volume '${facts.volumeId}' from instance '${facts.instanceId}'`,
     ),
+  'profile-given': ({ facts }) =>
+    ec2Error('IncorrectState', `There is an existing association for instance ${facts.instanceId}`),
+  'association-not-found': ({ facts }) =>
+    ec2Error('InvalidAssociationID.NotFound', `An invalid association-id of '${facts.associationId}' was given`),
   'zone-mismatch': ({ facts }) =>
     ec2Error(
       'InvalidVolume.ZoneMismatch',

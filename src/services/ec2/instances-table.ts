@@ -19,10 +19,17 @@ import {
 import { describeAccountAttributes, describeAvailabilityZones, describeRegions } from './describe-regions.ts';
 import { getConsoleOutput } from './get-console-output.ts';
 import { describeInstanceAttribute, modifyInstanceAttribute } from './instance-attributes.ts';
+import {
+  associateIamInstanceProfile,
+  describeIamInstanceProfileAssociations,
+  disassociateIamInstanceProfile,
+  replaceIamInstanceProfileAssociation,
+} from './instance-profile-associations.ts';
 import { type InstanceDeps, instanceRefusals } from './instance-shapes.ts';
 import { rebootInstances, startInstances, stopInstances, terminateInstances } from './instance-states.ts';
 import { attachVolume, detachVolume } from './instance-volumes.ts';
 import { createKeyPair, deleteKeyPair, describeKeyPairs, importKeyPair } from './key-pairs.ts';
+import { modifyInstanceMetadataOptions } from './metadata-options.ts';
 import { runInstances } from './run-instances.ts';
 import {
   authorizeSecurityGroupEgress,
@@ -36,6 +43,7 @@ import { createSecurityGroup, deleteSecurityGroup, describeSecurityGroups } from
 export function instanceOperations(deps: InstanceDeps): Ec2Part {
   return {
     operations: {
+      AssociateIamInstanceProfile: associateIamInstanceProfile(deps),
       AttachVolume: attachVolume(deps),
       AuthorizeSecurityGroupEgress: authorizeSecurityGroupEgress(deps),
       AuthorizeSecurityGroupIngress: authorizeSecurityGroupIngress(deps),
@@ -46,6 +54,7 @@ export function instanceOperations(deps: InstanceDeps): Ec2Part {
       DescribeAccountAttributes: describeAccountAttributes(deps),
       DescribeAvailabilityZones: describeAvailabilityZones(deps),
       DescribeDhcpOptions: describeDhcpOptions(deps),
+      DescribeIamInstanceProfileAssociations: describeIamInstanceProfileAssociations(deps),
       DescribeInstanceAttribute: describeInstanceAttribute(deps),
       DescribeInstanceCreditSpecifications: describeInstanceCreditSpecifications(deps),
       DescribeInstances: describeInstances(deps),
@@ -64,10 +73,13 @@ export function instanceOperations(deps: InstanceDeps): Ec2Part {
       DescribeVpcAttribute: describeVpcAttribute(deps),
       DescribeVpcs: describeVpcs(deps),
       DetachVolume: detachVolume(deps),
+      DisassociateIamInstanceProfile: disassociateIamInstanceProfile(deps),
       GetConsoleOutput: getConsoleOutput(deps),
       ImportKeyPair: importKeyPair(deps),
       ModifyInstanceAttribute: modifyInstanceAttribute(deps),
+      ModifyInstanceMetadataOptions: modifyInstanceMetadataOptions(deps),
       RebootInstances: rebootInstances(deps),
+      ReplaceIamInstanceProfileAssociation: replaceIamInstanceProfileAssociation(deps),
       RevokeSecurityGroupEgress: revokeSecurityGroupEgress(deps),
       RevokeSecurityGroupIngress: revokeSecurityGroupIngress(deps),
       RunInstances: runInstances(deps),

@@ -11,6 +11,7 @@ import type { Tag } from '../../tags/tags.ts';
 import { ec2Error, invalidParameterValue, requireImageId } from './errors.ts';
 import { dataOf } from './launch-template-access.ts';
 import { checkTags } from './tag-specifications.ts';
+import { readUserData } from './user-data.ts';
 
 export function templateShape(record: LaunchTemplateRecord, tags: readonly Tag[] = []): LaunchTemplate {
   return {
@@ -49,7 +50,6 @@ export function isEmpty(value: unknown): boolean {
 
 const DESCRIPTION_LENGTH_MAX = 255;
 const HOP_LIMIT_MAX = 64;
-const USER_DATA_BYTES_MAX = 16 * 1024;
 
 export function checkVersionDescription(description: string | undefined): void {
   if (description !== undefined && description.length > DESCRIPTION_LENGTH_MAX) {
@@ -69,7 +69,7 @@ export function checkLaunchData(
     );
   }
   if (data.ImageId !== undefined) requireImageId(data.ImageId);
-  if (data.UserData !== undefined) checkUserData(data.UserData);
+  if (data.UserData !== undefined) readUserData(data.UserData);
   const hopLimit = data.MetadataOptions?.HttpPutResponseHopLimit;
   if (hopLimit !== undefined && (hopLimit < 1 || hopLimit > HOP_LIMIT_MAX)) {
     throw invalidParameterValue(
@@ -86,14 +86,4 @@ export function checkLaunchData(
   return {
     Errors: [{ Code: 'InvalidInstanceType', Message: `Invalid instance type: '${data.InstanceType}'` }],
   };
-}
-
-function checkUserData(text: string): void {
-  const compact = text.replaceAll(/\s/g, '');
-  if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(compact)) {
-    throw ec2Error('InvalidUserData.Malformed', 'Invalid BASE64 encoding of user data.');
-  }
-  if (Buffer.byteLength(compact, 'base64') > USER_DATA_BYTES_MAX) {
-    throw invalidParameterValue('User data is limited to 16384 bytes');
-  }
 }

@@ -31,6 +31,7 @@ const HONOURED = [
   'EbsOptimized',
   'EnclaveOptions',
   'HibernationOptions',
+  'IamInstanceProfile',
   'ImageId',
   'InstanceInitiatedShutdownBehavior',
   'InstanceType',
@@ -47,6 +48,7 @@ const HONOURED = [
   'SecurityGroups',
   'SubnetId',
   'TagSpecifications',
+  'UserData',
 ] as const;
 
 /** Leaves out what clients send without a value: empty strings, and structures of nothing but these. */
@@ -73,16 +75,10 @@ export function refuseWithoutEffect(input: RunInstancesRequest): void {
   if (input.EnclaveOptions?.Enabled) throw unsupportedParameter('EnclaveOptions.Enabled');
   if (input.HibernationOptions?.Configured) throw unsupportedParameter('HibernationOptions.Configured');
   refuseThrottling(input);
-  const { Placement, MetadataOptions } = input;
+  const { Placement } = input;
   if (Placement) {
     refuseAllBut(Placement, ['AvailabilityZone', 'Tenancy'], 'Placement.');
     if (Placement.Tenancy && Placement.Tenancy !== 'default') throw unsupportedParameter('Placement.Tenancy');
-  }
-  if (MetadataOptions) {
-    // There is no metadata service: what only narrows it is kept by its absence, everything else is refused.
-    refuseAllBut(MetadataOptions, ['HttpEndpoint', 'HttpTokens', 'HttpPutResponseHopLimit'], 'MetadataOptions.');
-    if (MetadataOptions.HttpEndpoint === 'enabled') throw unsupportedParameter('MetadataOptions.HttpEndpoint');
-    if (MetadataOptions.HttpTokens === 'optional') throw unsupportedParameter('MetadataOptions.HttpTokens');
   }
   const behavior = input.InstanceInitiatedShutdownBehavior;
   if (behavior !== undefined && behavior !== 'stop' && behavior !== 'terminate') {
@@ -164,7 +160,7 @@ export async function requirePlacement(
   input: RunInstancesRequest,
   count: number,
 ): Promise<Placement> {
-  const link = primaryInterface(input);
+  const link = primaryInterface(deps, input);
   const { accountId } = call.caller;
   const network = await deps.network.defaults(accountId, call.region);
   const subnetId = link?.SubnetId ?? input.SubnetId;
@@ -193,7 +189,10 @@ export async function requirePlacement(
   };
 }
 
-function primaryInterface(input: RunInstancesRequest): InstanceNetworkInterfaceSpecification | undefined {
+function primaryInterface(
+  deps: InstanceDeps,
+  input: RunInstancesRequest,
+): InstanceNetworkInterfaceSpecification | undefined {
   const links = input.NetworkInterfaces ?? [];
   const [link] = links;
   if (!link) return undefined;
@@ -213,7 +212,11 @@ function primaryInterface(input: RunInstancesRequest): InstanceNetworkInterfaceS
     ],
     'NetworkInterface.',
   );
-  if (link.AssociatePublicIpAddress) throw unsupportedParameter('NetworkInterface.AssociatePublicIpAddress');
+  // A guest is reached where the operator lets all of them be reached.
+  const { AssociatePublicIpAddress: wanted } = link;
+  if (wanted !== undefined && wanted !== deps.guestsAreReached) {
+    throw unsupportedParameter('NetworkInterface.AssociatePublicIpAddress');
+  }
   if ((link.DeviceIndex ?? 0) !== 0) throw invalidParameterValue('The network interface has DeviceIndex 0.');
   if (input.SubnetId || input.SecurityGroupIds?.length || input.SecurityGroups?.length) {
     throw invalidParameterCombination(

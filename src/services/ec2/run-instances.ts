@@ -6,15 +6,18 @@ import { hashParameters, type TokenUse } from '../../idempotency/idempotency.ts'
 import { type Arn, ec2Arn, imageArn, snapshotArn } from '../../ids.ts';
 import type { ImageRecord } from '../../images/images.ts';
 import type { InstanceType } from '../../instances/instance-types.ts';
-import type { InstanceRecord, LaunchRequest } from '../../instances/instances.ts';
+import type { InstanceRecord, LaunchRequest, MetadataOptions } from '../../instances/instances.ts';
+import type { KeyPairRecord } from '../../network/key-pairs.ts';
 import type { Tag } from '../../tags/tags.ts';
 import type { OperationOf } from '../operation.ts';
 import { authorizeAll, authorizeTagsOnCreate, dryRun, type ResourceCheck, requestTagContext } from './common.ts';
 import { ec2Error } from './errors.ts';
 import { imageContext } from './image-access.ts';
+import { authorizePassRole, type NamedProfile, requireProfile } from './instance-profile-associations.ts';
 import { type InstanceDeps, showReservations, viewOf } from './instance-shapes.ts';
 import { type ResolvedLaunchTemplate, resolveLaunchTemplate } from './launch-template-access.ts';
 import { mergeLaunchTemplate } from './merge-launch-template.ts';
+import { launchMetadata, metadataContext } from './metadata-options.ts';
 import { type PlannedDevice, planDevices } from './run-instances-devices.ts';
 import {
   type Placement,
@@ -28,9 +31,19 @@ import {
 } from './run-instances-request.ts';
 import { tagRecord } from './tag-resources.ts';
 import { tagSpecifications } from './tag-specifications.ts';
+import { readUserData } from './user-data.ts';
 import { snapshotContext } from './volume-shapes.ts';
 
 const ACTION = 'ec2:RunInstances';
+/** What makes an instance other than its template has it. */
+const OF_INSTANCE = [
+  'IamInstanceProfile',
+  'InstanceInitiatedShutdownBehavior',
+  'InstanceType',
+  'MetadataOptions',
+  'Placement',
+  'UserData',
+] as const;
 const TAGGED = ['instance', 'volume', 'network-interface'] as const;
 
 /** A launch that was checked, before it is authorized. */
@@ -44,7 +57,10 @@ interface Plan {
   readonly count: number;
   readonly placement: Placement;
   readonly devices: readonly PlannedDevice[];
-  readonly keyPair: { readonly id: string; readonly name: string } | undefined;
+  readonly keyPair: KeyPairRecord | undefined;
+  readonly metadata: MetadataOptions;
+  readonly profile: NamedProfile | undefined;
+  readonly userData: Uint8Array | undefined;
   readonly tags: ReadonlyMap<string, Tag[]>;
 }
 
@@ -90,7 +106,11 @@ async function checked(deps: InstanceDeps, call: Call, request: RunInstancesRequ
   const placement = await requirePlacement(deps, call, input, count);
   const keyPair = await requireKeyPair(deps, call, input.KeyName);
   const devices = await planDevices(deps, call, image, input.BlockDeviceMappings ?? [], placement.subnet.zone);
-  return { request, input, template, image, type, count, placement, devices, keyPair, tags };
+  const metadata = launchMetadata(input.MetadataOptions, image);
+  const userData = input.UserData === undefined ? undefined : readUserData(input.UserData);
+  const profile = input.IamInstanceProfile ? await requireProfile(deps, call, input.IamInstanceProfile) : undefined;
+  const given = { keyPair, metadata, profile, userData };
+  return { request, input, template, image, type, count, placement, devices, ...given, tags };
 }
 
 async function requireKeyPair(deps: InstanceDeps, call: Call, name: string | undefined) {
@@ -135,9 +155,9 @@ async function authorizeLaunch(deps: InstanceDeps, call: Call, plan: Plan): Prom
         'ec2:RootDeviceType': 'ebs',
         'ec2:Tenancy': 'default',
         'ec2:EbsOptimized': false,
-        'ec2:MetadataHttpEndpoint': 'disabled',
-        'ec2:MetadataHttpTokens': 'required',
-        ...mark('InstanceType', 'Placement', 'MetadataOptions', 'InstanceInitiatedShutdownBehavior'),
+        ...metadataContext(plan.metadata),
+        ...(plan.profile ? { 'ec2:InstanceProfile': plan.profile.profile.arn } : {}),
+        ...mark(...OF_INSTANCE),
         ...requestTagContext(tags.get('instance')),
       },
     },
@@ -151,7 +171,7 @@ async function authorizeLaunch(deps: InstanceDeps, call: Call, plan: Plan): Prom
         ...zone,
         ...vpc,
         'ec2:Subnet': arn('subnet', placement.subnet.id),
-        'ec2:AssociatePublicIpAddress': false,
+        'ec2:AssociatePublicIpAddress': deps.guestsAreReached,
         ...mark('SubnetId', 'NetworkInterfaces', 'SecurityGroupIds', 'SecurityGroups', 'PrivateIpAddress'),
         ...requestTagContext(tags.get('network-interface')),
       },
@@ -204,6 +224,7 @@ async function authorizeLaunch(deps: InstanceDeps, call: Call, plan: Plan): Prom
     'RunInstances',
     TAGGED.map((kind) => ({ resource: { arn: arn(kind, '*') }, tags: tags.get(kind) })),
   );
+  if (plan.profile) await authorizePassRole(deps, call, plan.profile.role);
   // The permit for the instances that are to be.
   return permits[1]!;
 }
@@ -220,7 +241,10 @@ function launchRequest(call: Call, plan: Plan): LaunchRequest {
     ...(placement.privateIp === undefined ? {} : { privateIp: placement.privateIp }),
     interfaceDescription: placement.description,
     interfaceDeleteOnTermination: placement.deleteOnTermination,
-    ...(keyPair === undefined ? {} : { keyName: keyPair.name }),
+    ...(keyPair === undefined ? {} : { keyName: keyPair.name, publicKey: keyPair.publicKey }),
+    metadata: plan.metadata,
+    ...(plan.profile ? { profile: plan.profile.profile } : {}),
+    ...(plan.userData?.byteLength ? { userData: plan.userData } : {}),
     shutdownBehavior: input.InstanceInitiatedShutdownBehavior === 'terminate' ? 'terminate' : 'stop',
     disableApiTermination: input.DisableApiTermination === true,
     disableApiStop: input.DisableApiStop === true,
