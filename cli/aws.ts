@@ -5,6 +5,7 @@
 import { EBSClient } from '@aws-sdk/client-ebs';
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { DescribeKeyCommand, KMSClient } from '@aws-sdk/client-kms';
+import { loadSharedConfigFiles } from '@smithy/core/config';
 import type { Command } from 'commander';
 import { CliError, UsageError } from './error.ts';
 
@@ -35,11 +36,14 @@ export async function connect({ profile, region, endpointUrl }: ConnectionOption
   if (endpointUrl !== undefined && !URL.canParse(endpointUrl)) {
     throw new UsageError(`--endpoint-url must be a URL, not ${JSON.stringify(endpointUrl)}.`);
   }
+  const endpoint = endpointUrl ?? (await endpointOfProfile(profile));
+  // The client within the SDK that assumes a profile's role, too, has to ask the server that is meant.
+  if (endpoint !== undefined) process.env.AWS_ENDPOINT_URL = endpoint;
   const config = {
     maxAttempts: ATTEMPTS_MAX,
     ...(profile === undefined ? {} : { profile }),
     ...(region === undefined ? {} : { region }),
-    ...(endpointUrl === undefined ? {} : { endpoint: endpointUrl }),
+    ...(endpoint === undefined ? {} : { endpoint }),
   };
   const ebs = new EBSClient(config);
   let found: string;
@@ -48,8 +52,26 @@ export async function connect({ profile, region, endpointUrl }: ConnectionOption
   } catch (cause) {
     throw new CliError('No region is given: use --region, AWS_REGION, or a profile that has one.', { cause });
   }
+  try {
+    await ebs.config.credentials();
+  } catch (cause) {
+    if (!(cause instanceof Error && /^(CredentialsProvider|TokenProvider)Error$/.test(cause.name))) throw cause;
+    throw new CliError(
+      `No credentials${profile === undefined ? '' : ` by profile ${profile}`}: ${cause.message}. ` +
+        'They come from the environment, AWS profiles, SSO or a role, as for every AWS tool.',
+      { cause },
+    );
+  }
   signBlocksUnhashed(ebs);
   return { region: found, ebs, ec2: new EC2Client(config), kms: new KMSClient(config) };
+}
+
+/** `endpoint_url` of the profile in use, from either file: the SDK by itself looks for it in the configuration only. */
+async function endpointOfProfile(profile: string | undefined): Promise<string | undefined> {
+  if (process.env.AWS_ENDPOINT_URL || process.env.AWS_IGNORE_CONFIGURED_ENDPOINT_URLS === 'true') return undefined;
+  const name = profile ?? process.env.AWS_PROFILE ?? 'default';
+  const { configFile, credentialsFile } = await loadSharedConfigFiles();
+  return configFile[name]?.endpoint_url ?? credentialsFile[name]?.endpoint_url;
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Compressed streams: gzip and zstd by Node.js itself, xz by the program of that name. */
 import { spawn } from 'node:child_process';
-import { PassThrough, pipeline, type Readable } from 'node:stream';
+import { PassThrough, pipeline, Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { CliError } from '../error.ts';
 import type { Compression } from './format.ts';
@@ -15,7 +15,23 @@ export function decompressed(bytes: Readable, compression: Compression): Readabl
       ? createGunzip({ chunkSize: CHUNK_BYTES })
       : createZstdDecompress({ chunkSize: CHUNK_BYTES, rejectGarbageAfterEnd: true });
   // A failure of either side destroys the other with its error, which the reader sees.
-  return pipeline(bytes, inflate, () => {});
+  return Readable.from(
+    told(
+      pipeline(bytes, inflate, () => {}),
+      compression,
+    ),
+    { objectMode: false },
+  );
+}
+
+async function* told(bytes: Readable, compression: Compression): AsyncGenerator<Buffer> {
+  try {
+    yield* bytes;
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    if (!/^(Z|ZSTD)_/.test(code)) throw error;
+    throw new CliError(`The ${compression} data is damaged or cut short: ${message}.`, { cause: error });
+  }
 }
 
 function throughXz(bytes: Readable): Readable {
