@@ -15,6 +15,16 @@ test('24, 6.11: condition keys of requests and keys', async () => {
   const encrypt = (input: object) => ['Encrypt', { KeyId, Plaintext, ...input }] as const;
   const grant = (input: object) =>
     ['CreateGrant', { KeyId, GranteePrincipal: world.root.arn, Operations: ['Decrypt'], ...input }] as const;
+  const make = async (input: object) => (await world.as(world.root, 'CreateKey', input)).KeyMetadata;
+  const signing = await make({ KeySpec: 'RSA_2048', KeyUsage: 'SIGN_VERIFY' });
+  const mac = await make({ KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' });
+  const external = await make({ Origin: 'EXTERNAL' });
+  const sign = (input: object) =>
+    ['Sign', { KeyId: signing!.KeyId, Message: Plaintext, SigningAlgorithm: 'RSASSA_PSS_SHA_256', ...input }] as const;
+  const pair = (KeyPairSpec: string) => ['GenerateDataKeyPair', { KeyId, KeyPairSpec }] as const;
+  const wrapping = { WrappingAlgorithm: 'RSAES_OAEP_SHA_256', WrappingKeySpec: 'RSA_2048' };
+  const parameters = (input: object) =>
+    ['GetParametersForImport', { KeyId: external!.KeyId, ...wrapping, ...input }] as const;
   const equals = (name: string, value: string) => ({ StringEquals: { [name]: value } });
   type Request = readonly [string, object];
   const table: [object, Request, Request][] = [
@@ -67,6 +77,23 @@ test('24, 6.11: condition keys of requests and keys', async () => {
       ['CreateKey', {}],
       ['CreateKey', { KeySpec: 'RSA_2048', KeyUsage: 'SIGN_VERIFY' }],
     ],
+    [equals('kms:SigningAlgorithm', 'RSASSA_PSS_SHA_256'), sign({}), sign({ SigningAlgorithm: 'RSASSA_PSS_SHA_512' })],
+    [equals('kms:MessageType', 'RAW'), sign({}), sign({ MessageType: 'DIGEST', Message: new Uint8Array(32) })],
+    [
+      equals('kms:MacAlgorithm', 'HMAC_SHA_256'),
+      ['GenerateMac', { KeyId: mac!.KeyId, Message: Plaintext, MacAlgorithm: 'HMAC_SHA_256' }],
+      ['GenerateMac', { KeyId: mac!.KeyId, Message: Plaintext, MacAlgorithm: 'HMAC_SHA_512' }],
+    ],
+    [equals('kms:DataKeyPairSpec', 'ECC_NIST_P256'), pair('ECC_NIST_P256'), pair('ECC_NIST_P384')],
+    [equals('kms:KeyUsage', 'SIGN_VERIFY'), ['GetPublicKey', { KeyId: signing!.KeyId }], ['DescribeKey', { KeyId }]],
+    [equals('kms:KeyOrigin', 'EXTERNAL'), ['DescribeKey', { KeyId: external!.KeyId }], ['DescribeKey', { KeyId }]],
+    [
+      equals('kms:WrappingAlgorithm', 'RSAES_OAEP_SHA_256'),
+      parameters({}),
+      parameters({ WrappingAlgorithm: 'RSAES_OAEP_SHA_1' }),
+    ],
+    [equals('kms:WrappingKeySpec', 'RSA_2048'), parameters({}), parameters({ WrappingKeySpec: 'RSA_3072' })],
+    [equals('kms:MultiRegionKeyType', 'PRIMARY'), ['CreateKey', { MultiRegion: true }], ['CreateKey', {}]],
     [
       { Null: { 'kms:BypassPolicyLockoutSafetyCheck': 'true' } },
       ['CreateKey', {}],
