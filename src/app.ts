@@ -139,6 +139,9 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
   });
 
   if (config.guestNetwork.kind === 'forward') await requireFront(config.guestNetwork.sshPort);
+  const strays = await storage.removeOverlaysExcept(await volumes.liveOverlays());
+  if (strays > 0) log.info({ overlays: strays }, 'overlays that belong to no volume were removed');
+
   const driver = await chooseMachineDriver({
     kind: config.machines,
     runtimeDir: await runtimeFolder(dataDir, 'machines'),

@@ -207,6 +207,10 @@ function volumesOf(ctx: Context, ebsDefaults: EbsDefaults, snapshots: Snapshots)
         .execute();
     },
     delete: (volume) => deleteVolume(ctx, volume),
+    async liveOverlays() {
+      const rows = await reading(db).selectFrom('volumes').select(['overlay', 'frozen']).execute();
+      return new Set(rows.flatMap(({ overlay, frozen }) => [overlay ?? [], JSON.parse(frozen) as string[]].flat()));
+    },
     async liveRoots() {
       const inSnapshots = await reading(db).selectFrom('snapshots').select(['map_root', 'source_root']).execute();
       const inVolumes = await reading(db).selectFrom('volumes').select('base_root').execute();

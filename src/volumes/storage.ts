@@ -111,6 +111,11 @@ export interface Storage {
   /** Removes every overlay of the volume. Idempotent. */
   deleteOverlays(volume: VolumeId): Promise<void>;
   /**
+   * Removes overlays that no record names: an earlier process made them and ended before it recorded them, or took them
+   * out of a record and ended before it removed them. For the start, before volumes are used. Gives their number.
+   */
+  removeOverlaysExcept(named: ReadonlySet<string>): Promise<number>;
+  /**
    * Serves the volume by NBD on a unix socket from its own worker thread, and gives the socket path. The path depends
    * only on the volume id, so a machine reconnects to it after a restart of Ingot. At most one server a volume.
    */

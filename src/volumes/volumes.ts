@@ -245,6 +245,8 @@ export interface Volumes {
   delete(volume: VolumeId): Promise<void>;
   /** Every map that a snapshot, a volume or a job in progress still needs, for the collection of garbage. */
   liveRoots(): Promise<readonly MapRoot[]>;
+  /** Every overlay that a volume consists of. */
+  liveOverlays(): Promise<ReadonlySet<string>>;
 }
 
 /** Encryption by default of one account and region (D-1). */

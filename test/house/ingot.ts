@@ -50,6 +50,13 @@ export class Ingot implements AsyncDisposable {
   get endpoint(): string {
     return this.#server.endpoint;
   }
+  get alive(): boolean {
+    return this.#server.alive();
+  }
+  /** Resolves when the process is gone. */
+  ended(): Promise<void> {
+    return this.#server.ended;
+  }
   /** Everything the server has said on standard error. */
   get said(): string {
     return this.#server.said();
@@ -92,6 +99,8 @@ export function startIngot(options?: IngotOptions): Promise<Ingot> {
 
 interface RunningServer {
   readonly endpoint: string;
+  alive(): boolean;
+  readonly ended: Promise<void>;
   said(): string;
   end(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null>;
 }
@@ -117,6 +126,8 @@ async function launch(dataDir: string, options: IngotOptions): Promise<RunningSe
   });
   return {
     endpoint,
+    ended: once(child, 'close').then(() => {}),
+    alive: () => child.exitCode === null && child.signalCode === null,
     said: () => said,
     end: async (signal) => {
       if (child.exitCode === null && child.signalCode === null) {

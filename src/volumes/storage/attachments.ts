@@ -66,6 +66,23 @@ export class Attachments {
     });
   }
 
+  /** Removes the files of overlays that are not named, and folders with nothing else. For the start, before any work. */
+  async removeOverlaysExcept(named: ReadonlySet<string>): Promise<number> {
+    const { overlaysDir } = this.#folders;
+    const removed = new Set<string>();
+    for (const volume of await readdir(overlaysDir)) {
+      const folder = overlayFolder(overlaysDir, volume as VolumeId);
+      const files = await readdir(folder);
+      const strays = files.filter((file) => !named.has(`${volume}/${file.split('.')[0]}`));
+      for (const file of strays) {
+        removed.add(`${volume}/${file.split('.')[0]}`);
+        await rm(join(folder, file), { force: true });
+      }
+      if (strays.length === files.length) await rm(folder, { recursive: true });
+    }
+    return removed.size;
+  }
+
   attach(volume: VolumeId, layers: VolumeLayers): Promise<{ socketPath: string }> {
     return this.#inTurn(volume, async () => {
       const attached = this.#volumes.get(volume);

@@ -99,6 +99,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
 
     createOverlay: (volume) => attachments.createOverlay(volume),
     deleteOverlays: (volume) => attachments.deleteOverlays(volume),
+    removeOverlaysExcept: (named) => attachments.removeOverlaysExcept(named),
     attach: (volume, layers) => attachments.attach(volume, layers),
     detach: (volume) => attachments.detach(volume),
     isAttached: (volume) => attachments.isAttached(volume),

@@ -1,0 +1,270 @@
+/**
+ * kill -9 at a commit: the server dies before or after a chosen commit of one piece of work, starts again, and comes to
+ * rest. What must then hold is asked of its database, because no caller is shown what belongs to nobody.
+ */
+import assert from 'node:assert/strict';
+import { readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as pause } from 'node:timers/promises';
+import * as ec2 from '@aws-sdk/client-ec2';
+import { CreateKeyCommand, KMSClient } from '@aws-sdk/client-kms';
+import { type Ingot, startIngot } from './ingot.ts';
+
+const REGION = 'eu-central-1';
+const ZONE = `${REGION}a`;
+
+/** What every piece of work begins with. */
+export interface World {
+  readonly ingot: Ingot;
+  readonly killFile: string;
+  readonly otherKey: string;
+  readonly volume: string;
+  readonly snapshot: string;
+  readonly image: string;
+}
+
+/** One piece of work: begun by a call, and over when nothing is left to do. */
+export interface Work {
+  readonly name: string;
+  /** Makes what the work needs, and gives the call. */
+  command(client: ec2.EC2Client, world: World): Promise<object> | object;
+}
+
+export const WORKS: readonly Work[] = [
+  {
+    name: 'CreateVolume under another key',
+    command: (_, { snapshot, otherKey }) =>
+      new ec2.CreateVolumeCommand({
+        SnapshotId: snapshot,
+        AvailabilityZone: ZONE,
+        Encrypted: true,
+        KmsKeyId: otherKey,
+      }),
+  },
+  {
+    name: 'CreateSnapshot',
+    command: (_, { volume }) => new ec2.CreateSnapshotCommand({ VolumeId: volume }),
+  },
+  {
+    name: 'CopySnapshot under another key',
+    command: (_, { snapshot, otherKey }) =>
+      new ec2.CopySnapshotCommand({
+        SourceSnapshotId: snapshot,
+        SourceRegion: REGION,
+        Encrypted: true,
+        KmsKeyId: otherKey,
+      }),
+  },
+  {
+    name: 'CopyImage under another key',
+    command: (_, { image, otherKey }) =>
+      new ec2.CopyImageCommand({
+        Name: `copy ${Math.random()}`,
+        SourceImageId: image,
+        SourceRegion: REGION,
+        Encrypted: true,
+        KmsKeyId: otherKey,
+      }),
+  },
+  {
+    name: 'RunInstances with a volume under another key',
+    command: (_, { image, otherKey }) =>
+      new ec2.RunInstancesCommand({
+        ImageId: image,
+        InstanceType: 't3.micro',
+        MinCount: 1,
+        MaxCount: 1,
+        BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { Encrypted: true, KmsKeyId: otherKey } }],
+      }),
+  },
+  {
+    name: 'StopInstances',
+    command: async (client) => new ec2.StopInstancesCommand({ InstanceIds: [await running(client)] }),
+  },
+  {
+    name: 'StartInstances',
+    command: async (client) => new ec2.StartInstancesCommand({ InstanceIds: [await stopped(client)] }),
+  },
+  {
+    name: 'TerminateInstances',
+    command: async (client) => new ec2.TerminateInstancesCommand({ InstanceIds: [await running(client)] }),
+  },
+  {
+    name: 'DeleteVolume',
+    command: async (client) => new ec2.DeleteVolumeCommand({ VolumeId: await spareVolume(client) }),
+  },
+];
+
+async function instanceIn(client: ec2.EC2Client, state: string): Promise<string | undefined> {
+  const { Reservations = [] } = await client.send(
+    new ec2.DescribeInstancesCommand({ Filters: [{ Name: 'instance-state-name', Values: [state] }] }),
+  );
+  return Reservations[0]?.Instances?.[0]?.InstanceId;
+}
+const waiter = (client: ec2.EC2Client) => ({ client, maxWaitTime: 60, minDelay: 1, maxDelay: 1 });
+
+async function running(client: ec2.EC2Client): Promise<string> {
+  const known = await instanceIn(client, 'running');
+  if (known) return known;
+  const { Images } = await client.send(new ec2.DescribeImagesCommand({ Owners: ['self'] }));
+  const { Instances } = await client.send(
+    new ec2.RunInstancesCommand({ ImageId: Images?.[0]?.ImageId, InstanceType: 't3.micro', MinCount: 1, MaxCount: 1 }),
+  );
+  const id = Instances?.[0]?.InstanceId ?? '';
+  await ec2.waitUntilInstanceRunning(waiter(client), { InstanceIds: [id] });
+  return id;
+}
+async function stopped(client: ec2.EC2Client): Promise<string> {
+  const known = await instanceIn(client, 'stopped');
+  if (known) return known;
+  const id = await running(client);
+  await client.send(new ec2.StopInstancesCommand({ InstanceIds: [id] }));
+  await ec2.waitUntilInstanceStopped(waiter(client), { InstanceIds: [id] });
+  return id;
+}
+async function spareVolume(client: ec2.EC2Client): Promise<string> {
+  const { VolumeId } = await client.send(
+    new ec2.CreateVolumeCommand({ AvailabilityZone: ZONE, Size: 1, Encrypted: true }),
+  );
+  await ec2.waitUntilVolumeAvailable(waiter(client), { VolumeIds: [VolumeId!] });
+  return VolumeId!;
+}
+
+export async function openWorld(): Promise<World> {
+  const killFile = join('/tmp', `ingot-kill-${process.pid}-${Math.random().toString(36).slice(2)}`);
+  const preload = new URL('kill-at-commit.ts', import.meta.url).href;
+  const ingot = await startIngot({
+    environment: { NODE_OPTIONS: `--import=${preload}`, INGOT_TEST_KILL: killFile, INGOT_LOG: 'error' },
+  });
+  const client = new ec2.EC2Client(await ingot.client());
+  const kms = new KMSClient(await ingot.client());
+  const newKey = async () => (await kms.send(new CreateKeyCommand({}))).KeyMetadata!.Arn!;
+  const { VolumeId } = await client.send(
+    new ec2.CreateVolumeCommand({ AvailabilityZone: ZONE, Size: 1, Encrypted: true, KmsKeyId: await newKey() }),
+  );
+  await ec2.waitUntilVolumeAvailable(waiter(client), { VolumeIds: [VolumeId!] });
+  const { SnapshotId } = await client.send(new ec2.CreateSnapshotCommand({ VolumeId }));
+  await ec2.waitUntilSnapshotCompleted(waiter(client), { SnapshotIds: [SnapshotId!] });
+  const { ImageId } = await client.send(
+    new ec2.RegisterImageCommand({
+      Name: 'golden',
+      Architecture: 'x86_64',
+      VirtualizationType: 'hvm',
+      RootDeviceName: '/dev/xvda',
+      BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { SnapshotId } }],
+    }),
+  );
+  return { ingot, killFile, otherKey: await newKey(), volume: VolumeId!, snapshot: SnapshotId!, image: ImageId! };
+}
+
+/** Gives whether the server died: `false` where the work has fewer commits than that. */
+export async function dieAt(world: World, work: Work, commit: number, side: 'before' | 'after'): Promise<boolean> {
+  const { ingot, killFile } = world;
+  const client = new ec2.EC2Client(await ingot.client());
+  const command = await work.command(client, world);
+  await atRest(world);
+  await writeFile(killFile, `${commit} ${side}`);
+  let answered = true;
+  try {
+    await (client.send as (command: object) => Promise<unknown>)(command);
+  } catch (error) {
+    if ((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode !== undefined) throw error;
+    // The connection may be seen to end before the process.
+    await ingot.ended();
+    answered = false;
+  }
+  await atRest(world);
+  await rm(killFile);
+  const died = !ingot.alive;
+  assert.ok(answered || died);
+  if (died) await ingot.restart();
+  await atRest(world);
+  assert.ok(ingot.alive, `the server ended by itself: ${ingot.said}`);
+  return died;
+}
+
+type Row = Readonly<Record<string, string | number | null>>;
+
+function ask(world: World, query: string): Row[] {
+  const database = new DatabaseSync(join(world.ingot.dataDir, 'ingot.db'), { readOnly: true, timeout: 5000 });
+  try {
+    return database.prepare(query).all() as Row[];
+  } finally {
+    database.close();
+  }
+}
+
+/** Jobs that are due now or soon; what naps for hours is at rest. */
+const BUSY = `select kind, label, state, cause from job where state <> 'failed' and due_at < (unixepoch() + 60) * 1000`;
+
+/** Until no job is left to do, or the server is dead. */
+async function atRest(world: World): Promise<void> {
+  while (world.ingot.alive && ask(world, BUSY).length > 0) await pause(20);
+}
+
+/** What must hold of a server at rest, whatever happened to it; gives what does not. */
+export async function complaints(world: World): Promise<string[]> {
+  const none = (what: string, query: string) => ask(world, query).map((row) => `${what}: ${JSON.stringify(row)}`);
+  return [
+    ...none('failed job', `select kind, label, cause from job where state <> 'pending'`),
+    ...none('volume', `select id, state from volumes where state not in ('available', 'in-use')`),
+    ...none('volume without key', `select id from volumes where data_key_id is null or overlay is null`),
+    ...none(
+      'base under another lineage',
+      `select id from volumes where base_root is not null and base_data_key_id <> data_key_id`,
+    ),
+    ...none(
+      'volume in use by nobody',
+      `select id from volumes where (state = 'in-use') <> (id in (select volume_id from volume_attachments))`,
+    ),
+    ...none(
+      'attachment to an instance that is not there',
+      `select volume_id, instance_id from volume_attachments where instance_id not in
+        (select id from instances where state in ('running', 'stopped'))`,
+    ),
+    ...none('attachment', `select volume_id, state from volume_attachments where state <> 'attached'`),
+    ...none(
+      'volume made for an instance that is not there',
+      `select volume.id from volumes as volume, instances, json_each(instances.document, '$.devices') as device
+        where json_extract(device.value, '$.volumeId') = volume.id and instances.state = 'terminated'`,
+    ),
+    ...none('snapshot', `select id, state, state_message from snapshots where state <> 'completed'`),
+    ...none('image', `select id, state from image where state <> 'available'`),
+    ...none('instance', `select id, state from instances where state not in ('running', 'stopped', 'terminated')`),
+    ...none(
+      'grant of nobody',
+      `select grantee, created_at from keys_grant where grant_id not in
+        (select grant_id from volumes where grant_id is not null
+         union select grant_id from volume_attachments where grant_id is not null)`,
+    ),
+    ...none(
+      'grant that is not there',
+      `select id from volumes where grant_id is not null and grant_id not in (select grant_id from keys_grant)`,
+    ),
+    ...none(
+      'grant of an instance that is stopped',
+      `select volume_id from volume_attachments where grant_id is not null and instance_id in
+        (select id from instances where state = 'stopped')`,
+    ),
+    ...none('grant of a copy', 'select * from copy_grants'),
+    ...none('half a sealing', 'select job from storage_job_leaves union select job from storage_jobs'),
+    ...(await strayOverlays(world)),
+  ];
+}
+
+async function strayOverlays(world: World): Promise<string[]> {
+  const folder = join(world.ingot.dataDir, 'overlays');
+  const named = ask(world, 'select overlay, frozen from volumes').flatMap(({ overlay, frozen }) => [
+    String(overlay),
+    ...(JSON.parse(String(frozen)) as string[]),
+  ]);
+  const wanted = new Set(named.flatMap((name) => [`${name}.data`, `${name}.bits`]));
+  const stray: string[] = [];
+  for (const volume of await readdir(folder)) {
+    const files = (await readdir(join(folder, volume))).map((file) => `${volume}/${file}`);
+    if (files.length === 0) stray.push(`empty overlay folder ${volume}`);
+    stray.push(...files.filter((file) => !wanted.delete(file)).map((file) => `stray overlay ${file}`));
+  }
+  return [...stray, ...[...wanted].map((file) => `missing overlay ${file}`)];
+}
