@@ -3,6 +3,11 @@ export const LIMITS = {
   /** http: largest body of an ordinary call; a block of the EBS direct APIs is larger by its size. */
   bodyBytesMax: 1024 * 1024,
   headerBytesMax: 64 * 1024,
+  /** Memory for bodies that are being received or served, all together; what does not fit waits unread. */
+  bodiesBytesMax: 64 * 1024 * 1024,
+  /** A body up to this size does not count: it is small change, and must get through while large ones wait. */
+  smallBodyBytes: 16 * 1024,
+  connectionsMax: 4096,
   requestsInFlightMax: 512,
   requestTimeoutMs: 120_000,
 

@@ -5,6 +5,13 @@ export type Body = { readonly kind: 'bytes'; readonly bytes: Uint8Array } | { re
 
 const EMPTY = new Uint8Array();
 
+/** Bytes that reading the body may take: none where it is refused unread. */
+export function bodyBytes(request: IncomingMessage, bytesMax: number): number {
+  if (request.headers['transfer-encoding'] !== undefined) return bytesMax;
+  const declared = Number(request.headers['content-length'] ?? 0);
+  return declared > bytesMax ? 0 : declared;
+}
+
 /**
  * Reads the whole body, or gives `too-large` as soon as it is known to pass `bytesMax`. Rejects when the client goes
  * away. With a declared length the bytes land in a buffer of their own, which may be handed to a worker thread.

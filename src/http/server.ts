@@ -12,7 +12,8 @@ import { LIMITS } from '../limits.ts';
 import type { Log } from '../log.ts';
 import type { WireRequest, WireResponse } from '../wire/message.ts';
 import type { Wire } from '../wire/wire.ts';
-import { type Body, readBody } from './body.ts';
+import { bodyBytes, readBody } from './body.ts';
+import { ByteBudget } from './byte-budget.ts';
 import { internalFailure, type Pipeline, type ReceivedRequest } from './pipeline.ts';
 
 export interface FrontDoorDeps {
@@ -38,6 +39,8 @@ const DRAIN_BYTES_MAX = 64 * 1024 * 1024;
 const EMPTY = new Uint8Array();
 
 export function createFrontDoor({ wire, pipeline, log }: FrontDoorDeps): FrontDoor {
+  const budget = new ByteBudget(LIMITS.bodiesBytesMax);
+  /** Requests being served, their bodies read. */
   let inFlight = 0;
   let stopping = false;
 
@@ -56,6 +59,7 @@ export function createFrontDoor({ wire, pipeline, log }: FrontDoorDeps): FrontDo
       });
     },
   );
+  server.maxConnections = LIMITS.connectionsMax;
   server.on('clientError', refuseConnection);
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -63,16 +67,11 @@ export function createFrontDoor({ wire, pipeline, log }: FrontDoorDeps): FrontDo
     if (head.path === '/health' && (head.method === 'GET' || head.method === 'HEAD')) {
       return send(response, health(stopping), stopping);
     }
-    inFlight += 1;
-    try {
-      const requestId = newUuid();
-      const { result, unread } = await respond(request, head, requestId);
-      // A client that is still sending would lose the answer in a reset of its connection.
-      const drained = unread ? await drain(request) : true;
-      if (result) send(response, result, stopping || !drained);
-    } finally {
-      inFlight -= 1;
-    }
+    const requestId = newUuid();
+    const { result, unread } = await respond(request, head, requestId);
+    // A client that is still sending would lose the answer in a reset of its connection.
+    const drained = unread ? await drain(request) : true;
+    if (result) send(response, result, stopping || !drained);
   }
 
   /** No result where the client has gone; `unread` where its body was not read to the end. */
@@ -81,34 +80,54 @@ export function createFrontDoor({ wire, pipeline, log }: FrontDoorDeps): FrontDo
     head: ReceivedRequest,
     requestId: string,
   ): Promise<{ readonly result?: WireResponse; readonly unread: boolean }> {
-    const claim = wire.claim(head);
-    if (inFlight > LIMITS.requestsInFlightMax) {
-      const error =
-        claim?.throttled() ?? new ApiError('ServiceUnavailable', 'Service is unavailable.', { status: 503 });
-      return { result: encodeError(head, error, requestId), unread: true };
-    }
     const encoding = head.headers['content-encoding'];
     if (encoding !== undefined && encoding !== 'identity') {
       const error = new ApiError('UnsupportedMediaType', 'Content-Encoding is not supported.', { status: 415 });
       return { result: encodeError(head, error, requestId), unread: true };
     }
-    let body: Body;
+    const gone = new AbortController();
+    request.once('close', () => gone.abort(new Error('the client went away before its request was read')));
+    const bytesMax = wire.bodyBytesMax(head);
+    const bytes = bodyBytes(request, bytesMax);
+    let giveBack = () => {};
     try {
-      body = await readBody(request, wire.bodyBytesMax(head));
+      if (bytes > LIMITS.smallBodyBytes) giveBack = await budget.take(bytes, gone.signal);
+      return await receive(request, head, requestId, bytesMax);
     } catch (error) {
       log.debug({ requestId, error }, 'a request was not completed');
       return { unread: false };
+    } finally {
+      giveBack();
     }
+  }
+
+  async function receive(
+    request: IncomingMessage,
+    head: ReceivedRequest,
+    requestId: string,
+    bytesMax: number,
+  ): Promise<{ readonly result?: WireResponse; readonly unread: boolean }> {
+    const claim = wire.claim(head);
+    const body = await readBody(request, bytesMax);
     if (body.kind === 'too-large') {
       const error =
         claim?.tooLarge() ?? new ApiError('RequestEntityTooLarge', 'The request is too large.', { status: 413 });
       return { result: encodeError(head, error, requestId), unread: true };
     }
+    // Only now: requests that are still on their way must not keep others from being served.
+    if (inFlight >= LIMITS.requestsInFlightMax) {
+      const error =
+        claim?.throttled() ?? new ApiError('ServiceUnavailable', 'Service is unavailable.', { status: 503 });
+      return { result: encodeError(head, error, requestId), unread: false };
+    }
+    inFlight += 1;
     try {
       return { result: await pipeline({ ...head, body: body.bytes }, requestId), unread: false };
     } catch (error) {
       log.error({ requestId, error }, 'a request failed outside its operation');
       return { result: encodeError(head, internalFailure(), requestId), unread: false };
+    } finally {
+      inFlight -= 1;
     }
   }
 

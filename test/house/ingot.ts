@@ -50,6 +50,9 @@ export class Ingot implements AsyncDisposable {
   get endpoint(): string {
     return this.#server.endpoint;
   }
+  get pid(): number {
+    return this.#server.pid;
+  }
   get alive(): boolean {
     return this.#server.alive();
   }
@@ -99,6 +102,7 @@ export function startIngot(options?: IngotOptions): Promise<Ingot> {
 
 interface RunningServer {
   readonly endpoint: string;
+  readonly pid: number;
   alive(): boolean;
   readonly ended: Promise<void>;
   said(): string;
@@ -126,6 +130,7 @@ async function launch(dataDir: string, options: IngotOptions): Promise<RunningSe
   });
   return {
     endpoint,
+    pid: child.pid ?? 0,
     ended: once(child, 'close').then(() => {}),
     alive: () => child.exitCode === null && child.signalCode === null,
     said: () => said,
