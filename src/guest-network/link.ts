@@ -46,6 +46,8 @@ export interface Service {
 export interface GuestLink {
   /** The link has ended: the machine has, or {@link close} was called. */
   readonly closed: Promise<void>;
+  /** The guest has sent something: whatever runs in it has found its network card. */
+  readonly heard: boolean;
   /** Opens a connection to a port of the guest. */
   connect(port: number): Duplex;
   close(): void;
@@ -69,6 +71,7 @@ export function serveLink(frames: Duplex, options: LinkOptions): GuestLink {
 
 class Link implements GuestLink {
   readonly closed: Promise<void>;
+  heard = false;
   readonly #frames: Duplex;
   readonly #options: LinkOptions;
   readonly #lease: Lease;
@@ -145,6 +148,7 @@ class Link implements GuestLink {
 
   #takeFrame(frame: Buffer): void {
     if (frame.length < 14 || !frame.subarray(6, 12).equals(this.#lease.mac)) return;
+    this.heard = true;
     const payload = frame.subarray(14);
     const type = frame.readUInt16BE(12);
     if (type === ETHERTYPE.arp) {

@@ -23,6 +23,7 @@ import {
   writing,
 } from './context.ts';
 import { onMachineExit } from './exits.ts';
+import { healthOf } from './health.ts';
 import { idOf } from './id-of.ts';
 import type { AttachedVolume, InstanceRecord, InstanceState, Instances, StateChange } from './instances.ts';
 import { forgetProgram, launchProgram } from './launch.ts';
@@ -57,6 +58,7 @@ export function createInstances(deps: InstancesDeps): Instances {
     ...attributesOf(ctx),
     ...attachmentsOf(ctx),
     ...forImages(ctx),
+    health: (record) => healthOf(ctx, record),
     consoleOutput: (permit) => readConsole(ctx, idOf(permit)),
     recover: () => recover(ctx),
     close: () => ctx.links.close(),

@@ -205,12 +205,22 @@ export interface Instances extends InstancesForImages {
     request: { readonly volumeId: VolumeId; readonly device: string },
   ): Promise<AttachedVolume>;
   detachVolume(permit: Permit<'ec2:DetachVolume'>, volumeId: VolumeId): Promise<AttachedVolume>;
+  /** Status checks of a running instance. */
+  health(record: InstanceRecord): InstanceHealth;
   /** At most the last 64 KiB that the guest wrote to its console. */
   consoleOutput(permit: Permit<'ec2:GetConsoleOutput'>): Promise<{ readonly output: Uint8Array; readonly at: Date }>;
   /** Takes up what an earlier process left: machines that run on are adopted, dead ones stop. Before jobs start. */
   recover(): Promise<void>;
   /** Lets go of the guests' networks; the guests run on. */
   close(): void;
+}
+
+export interface InstanceHealth {
+  /** The machine: its process is there. */
+  readonly system: 'passed' | 'initializing';
+  /** The guest: it has used its network card, within five minutes of its start. Without guests nothing can fail. */
+  readonly instance: 'passed' | 'initializing' | 'failed';
+  readonly impairedSince?: Date;
 }
 
 /** Attributes of ModifyInstanceAttribute; type and user data only while it is stopped. */

@@ -23,11 +23,14 @@ export interface Links {
   join(record: InstanceRecord): Promise<void>;
   /** Holds for the guest's connections to the metadata service from now on. */
   setHopLimit(id: InstanceId, hopLimit: number): void;
+  /** When the card was joined, and whether the guest has used it; `undefined` for one that is not joined. */
+  seen(id: InstanceId): { readonly since: Date; readonly heard: boolean } | undefined;
   close(): void;
 }
 
 interface Joined {
   readonly link: GuestLink;
+  readonly since: Date;
   hopLimit: number;
 }
 
@@ -45,7 +48,7 @@ export function createLinks(context: () => Context): Links {
     const [card] = await ctx.network.interfacesOf([id]);
     if (!subnet || !card) throw new Error(`instance ${id} has no place in a network`);
     const { label, domain } = hostNameParts(record);
-    const joined = { hopLimit: record.metadata?.hopLimit ?? 1 };
+    const joined = { since: ctx.clock(), hopLimit: record.metadata?.hopLimit ?? 1 };
     const link = serveLink(frames, {
       mac: card.mac,
       address: card.privateIp,
@@ -99,6 +102,10 @@ export function createLinks(context: () => Context): Links {
     setHopLimit(id, hopLimit) {
       const joined = links.get(id);
       if (joined) joined.hopLimit = hopLimit;
+    },
+    seen(id) {
+      const joined = links.get(id);
+      return joined && { since: joined.since, heard: joined.link.heard };
     },
     close() {
       for (const server of fronts) server.close();

@@ -23,6 +23,8 @@ export interface ClientConfig {
 
 export interface IngotOptions {
   readonly machines?: 'qemu' | 'none';
+  /** Further options of `ingot serve`. */
+  readonly arguments?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
 }
 
@@ -111,7 +113,10 @@ interface RunningServer {
 
 async function launch(dataDir: string, options: IngotOptions): Promise<RunningServer> {
   const child = spawnIngot(
-    ['serve', '--data', dataDir, '--listen', '127.0.0.1:0', '--machines', options.machines ?? 'none'],
+    [
+      ...['serve', '--data', dataDir, '--listen', '127.0.0.1:0', '--machines', options.machines ?? 'none'],
+      ...(options.arguments ?? []),
+    ],
     options.environment,
   );
   let said = '';

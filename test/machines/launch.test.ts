@@ -1,7 +1,9 @@
 /** The whole server with real machines: launch from a sealed snapshot, keys that refuse, restarts in between. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { open, readdir, readFile, rm } from 'node:fs/promises';
+import { type AddressInfo, connect as connectTo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -10,6 +12,7 @@ import {
   AttachVolumeCommand,
   CreateKeyPairCommand,
   CreateVolumeCommand,
+  DescribeInstanceStatusCommand,
   DescribeInstancesCommand,
   DescribeKeyPairsCommand,
   DescribeNetworkInterfacesCommand,
@@ -46,6 +49,22 @@ const BLOCK = 524_288;
 const SECRET = newEc2Id('secret');
 const skip = noQemu() || (await whyNoLinuxImage()) || false;
 
+/** What a listener says to whoever connects. */
+async function visit(host: string, port: number): Promise<string> {
+  const socket = connectTo(port, host);
+  let said = '';
+  for await (const chunk of socket) said += String(chunk);
+  return said;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo;
+  await once(server.close(), 'close');
+  return port;
+}
+
 describe('instances with real machines', { skip, concurrency: false }, () => {
   const marker = `golden ${newEc2Id('x')}`;
   const imageDir = join(tmpdir(), `ingot-launch-${process.pid}`);
@@ -58,6 +77,7 @@ describe('instances with real machines', { skip, concurrency: false }, () => {
   let imageId: string;
   let instanceId: string;
   let publicKey: string;
+  let sshPort: number;
   const first = {
     ClientToken: 'token-1',
     KeyName: 'operator',
@@ -151,7 +171,9 @@ describe('instances with real machines', { skip, concurrency: false }, () => {
   }
 
   before(async () => {
-    ingot = await Ingot.start({ machines: 'qemu' });
+    sshPort = await freePort();
+    const reached = ['--guest-network', 'forward', '--guest-ssh-port', String(sshPort)];
+    ingot = await Ingot.start({ machines: 'qemu', arguments: reached });
     image = await buildBootImage({ dir: imageDir, marker, kind: 'linux' });
     await connect();
     await prepareLaunch();
@@ -228,6 +250,15 @@ describe('instances with real machines', { skip, concurrency: false }, () => {
     assert.deepEqual(await filesHolding(SECRET), [], 'user data is sealed at rest');
   });
 
+  test('this host reaches the SSH port of the guest at its public address, and the guest passes its status checks', async () => {
+    const { PublicIpAddress } = await see(instanceId);
+    assert.match(PublicIpAddress!, /^127\./);
+    assert.equal((await visit(PublicIpAddress!, sshPort)).trim(), `ingot-guest ${instanceId}`);
+    const status = await ec2.send(new DescribeInstanceStatusCommand({ InstanceIds: [instanceId] }));
+    assert.equal(status.InstanceStatuses![0]!.InstanceStatus?.Status, 'ok');
+    assert.equal(status.InstanceStatuses![0]!.SystemStatus?.Status, 'ok');
+  });
+
   test('L-21: the same token gives the same instance', async () => {
     assert.equal((await run(first)).InstanceId, instanceId);
     await assert.rejects(run({ ...first, MaxCount: 2 }), { name: 'IdempotentParameterMismatch' });
@@ -286,6 +317,21 @@ describe('instances with real machines', { skip, concurrency: false }, () => {
     await until('the running guest reads its disk', async () =>
       /reads/.test((await consoleOf(instanceId)).slice(before)),
     );
+  });
+
+  test('K-19: Ingot is stopped and started with the key disabled: the same guest goes on, reached as before', async () => {
+    const { PublicIpAddress } = await see(instanceId);
+    assert.equal(await ingot.stop(), 0);
+    await ingot.restart();
+    await connect();
+    const before = (await consoleOf(instanceId)).length;
+    const said = await until('the guest reads its disk and asks for a token', async () => {
+      const all = await consoleOf(instanceId);
+      return /reads token=56/.test(all.slice(before)) && all;
+    });
+    assert.equal(said.match(/ingot-boots/g)?.length, 1, 'the same guest, not booted again');
+    assert.equal((await see(instanceId)).PublicIpAddress, PublicIpAddress);
+    assert.equal((await visit(PublicIpAddress!, sshPort)).trim(), `ingot-guest ${instanceId}`);
   });
 
   test('K-17: a start without the key ends stopped; with it the guest remembers its first boot', async () => {

@@ -1,5 +1,5 @@
-import type { DescribeInstanceStatusCommand } from '@aws-sdk/client-ec2';
-import { type InstanceRecord, STATE_CODES } from '../../instances/instances.ts';
+import type { DescribeInstanceStatusCommand, InstanceStatusSummary } from '@aws-sdk/client-ec2';
+import { type InstanceHealth, type InstanceRecord, STATE_CODES } from '../../instances/instances.ts';
 import type { OperationOf } from '../operation.ts';
 import { authorizeAny, dryRun, refuseUnsupported } from './common.ts';
 import { instancesAskedFor } from './describe-instances.ts';
@@ -7,17 +7,9 @@ import { compileFilters, type FilterReaders } from './filters.ts';
 import { type InstanceDeps, showState } from './instance-shapes.ts';
 import { page } from './paging.ts';
 
-const summary = (record: InstanceRecord) => (record.state === 'running' ? 'ok' : 'not-applicable');
+const STATUS = { passed: 'ok', initializing: 'initializing', failed: 'impaired' } as const;
 
-const FILTERS: FilterReaders<InstanceRecord> = {
-  'availability-zone': (record) => record.zone,
-  'instance-state-code': (record) => STATE_CODES[record.state],
-  'instance-state-name': (record) => record.state,
-  'instance-status.status': summary,
-  'system-status.status': summary,
-};
-
-/** Only running instances unless IncludeAllInstances. A machine that runs has passed both checks. */
+/** Only running instances unless IncludeAllInstances. */
 export const describeInstanceStatus =
   (deps: InstanceDeps): OperationOf<DescribeInstanceStatusCommand> =>
   async (call, input) => {
@@ -26,7 +18,17 @@ export const describeInstanceStatus =
     refuseUnsupported(input, ['IncludeManagedResources']);
     const asked = await instancesAskedFor(deps, call, input.InstanceIds);
     const shown = asked.filter((record) => input.IncludeAllInstances || record.state === 'running');
-    const { items, NextToken } = page(shown.filter(compileFilters(input.Filters, FILTERS)), input, {
+    const checks = (record: InstanceRecord) => summaries(record, deps.instances.health(record));
+    const filters: FilterReaders<InstanceRecord> = {
+      'availability-zone': (record) => record.zone,
+      'instance-state-code': (record) => STATE_CODES[record.state],
+      'instance-state-name': (record) => record.state,
+      'instance-status.reachability': (record) => checks(record).InstanceStatus.Details?.[0]?.Status,
+      'instance-status.status': (record) => checks(record).InstanceStatus.Status,
+      'system-status.reachability': (record) => checks(record).SystemStatus.Details?.[0]?.Status,
+      'system-status.status': (record) => checks(record).SystemStatus.Status,
+    };
+    const { items, NextToken } = page(shown.filter(compileFilters(input.Filters, filters)), input, {
       operation: 'DescribeInstanceStatus',
       key: (record) => record.id,
       ids: { parameter: 'instancesSet', given: input.InstanceIds },
@@ -36,14 +38,24 @@ export const describeInstanceStatus =
         InstanceId: record.id,
         AvailabilityZone: record.zone,
         InstanceState: showState(record.state),
-        InstanceStatus: checks(record),
-        SystemStatus: checks(record),
+        ...checks(record),
       })),
       ...(NextToken === undefined ? {} : { NextToken }),
     };
   };
 
-function checks(record: InstanceRecord) {
-  if (record.state !== 'running') return { Status: 'not-applicable' as const };
-  return { Status: 'ok' as const, Details: [{ Name: 'reachability' as const, Status: 'passed' as const }] };
+interface Summaries {
+  readonly InstanceStatus: InstanceStatusSummary;
+  readonly SystemStatus: InstanceStatusSummary;
+}
+
+function summaries(record: InstanceRecord, health: InstanceHealth): Summaries {
+  if (record.state !== 'running') {
+    return { InstanceStatus: { Status: 'not-applicable' }, SystemStatus: { Status: 'not-applicable' } };
+  }
+  const summary = (check: InstanceHealth['instance'], since?: Date): InstanceStatusSummary => ({
+    Status: STATUS[check],
+    Details: [{ Name: 'reachability', Status: check, ...(since ? { ImpairedSince: since } : {}) }],
+  });
+  return { InstanceStatus: summary(health.instance, health.impairedSince), SystemStatus: summary(health.system) };
 }
