@@ -22,7 +22,7 @@ describe('the settings of the process', { skip: process.platform !== 'linux' && 
       const [commandLine, environment] = [await of('cmdline'), await of('environ')];
       child.kill('SIGTERM');
       const [code] = await once(child, 'exit');
-      assert.ok(commandLine.includes('--max-semi-space-size=4'), commandLine.join(' '));
+      assert.ok(commandLine.includes('--max-semi-space-size=8'), commandLine.join(' '));
       assert.deepEqual(commandLine.slice(-args.length - 1, -1), args);
       assert.ok(environment.includes('MALLOC_ARENA_MAX=2'));
       assert.equal(code, 0);

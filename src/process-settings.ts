@@ -7,8 +7,8 @@
  */
 import { join } from 'node:path';
 
-/** MiB. The young generation may grow to three times this; by default it keeps 48 MiB that the server never needs. */
-const YOUNG_GENERATION = '--max-semi-space-size=4';
+/** MiB. The young generation may grow to three times this; by default that is 48 MiB, which the server never needs. */
+const YOUNG_GENERATION = '--max-semi-space-size=8';
 /** The C library's default is eight heaps a core, each with its own freed memory. */
 const HEAPS_OF_THE_C_LIBRARY = '2';
 /**
