@@ -16,6 +16,7 @@ const REPOSITORY = new URL('..', import.meta.url).pathname;
 const FOLDERS = ['src', 'test', 'cli', 'scripts', 'demo', 'bench'];
 const FILES_AT_A_TIME = 2;
 const TEST_TIMEOUT_MS = 5 * 60_000;
+const HEAVY_TIMEOUT_MS = 20 * 60_000;
 
 interface Counts {
   passed: number;
@@ -51,7 +52,10 @@ async function findTests(): Promise<string[]> {
 async function runTests(files: string[]): Promise<Counts> {
   const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
   if (files.length === 0) return counts;
-  const stream = run({ files, concurrency: heavy ? 1 : FILES_AT_A_TIME, timeout: TEST_TIMEOUT_MS, forceExit: true });
+  const how = heavy
+    ? { concurrency: 1, timeout: HEAVY_TIMEOUT_MS }
+    : { concurrency: FILES_AT_A_TIME, timeout: TEST_TIMEOUT_MS };
+  const stream = run({ files, ...how, forceExit: true });
   stream.on('test:summary', ({ file, counts: all }) => {
     if (file !== undefined) return;
     counts.passed = all.passed;
