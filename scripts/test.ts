@@ -29,9 +29,7 @@ const heavy = process.argv.includes('--heavy');
 const narrowing = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
 
 const checks =
-  heavy || narrowing.length > 0
-    ? []
-    : [runCheck('tsc', ['--noEmit']), runCheck('biome', ['ci', '--colors=off', '.'])];
+  heavy || narrowing.length > 0 ? [] : [runCheck('tsc', ['--noEmit']), runCheck('biome', ['ci', '--colors=off', '.'])];
 const checked = await Promise.all(checks);
 await ensureQemu();
 const counts = await runTests(await findTests());
