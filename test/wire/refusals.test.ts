@@ -295,6 +295,7 @@ test('answers and errors have the envelopes of AWS (11.5 to 11.8, 12.6, kms 1.4,
     answer(sts('Action=GetCallerIdentity'), { Account: '1' }).body,
     `${xml}<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult><Account>1</Account></GetCallerIdentityResult><ResponseMetadata><RequestId>rid</RequestId></ResponseMetadata></GetCallerIdentityResponse>`,
   );
+  // ec2-encryption L-24; L-25 above.
   assert.deepEqual(error(ec2('Action=DescribeImages'), new ApiError('A.B', 'a < b', { status: 404 })), [
     404,
     `${xml}<Response><Errors><Error><Code>A.B</Code><Message>a &lt; b</Message></Error></Errors><RequestID>rid</RequestID></Response>`,

@@ -85,7 +85,7 @@ const fails = (work: Promise<unknown>, code: string, status: number, reason: str
 const invalid = (work: Promise<unknown>, reason: string, message?: string) =>
   fails(work, 'ValidationException', 400, reason, message);
 
-test('6: blocks go in and come out, with checksums, tokens and the aggregate', async () => {
+test('E-1 to E-7, E-11, E-15: blocks go in and come out, with checksums, tokens and the aggregate', async () => {
   await using house = await openTestVolumes();
   const ebs = api(house);
   const call = house.as(house.build);
@@ -186,6 +186,7 @@ test('E-8, E-9: pages, and what changed between two snapshots of a lineage', asy
   assert.equal((await ebs.list(call, child)).Blocks!.length, 131);
 
   const stranger = await ebs.whole(call, new Map([[0, block]]), { KmsKeyArn: key });
+  // E-10.
   await invalid(ebs.changed(call, parent, stranger), 'UNRELATED_SNAPSHOTS');
   await invalid(
     ebs.changed(call, undefined, child),

@@ -240,7 +240,7 @@ test('CS-4, CS-5, CS-10, CS-11: CopySnapshot looks at keys and parameters before
   assert.equal((await snapshotState(run, call, none as string, 'error')).StateMessage, 'Source snapshot is not found');
 });
 
-test('5.4: who snapshots can be shared with, and what the others see', async () => {
+test('SH-24 to SH-29: who snapshots can be shared with, and what the others see', async () => {
   await using house = await openTestVolumes();
   const [owner, other] = [house.as(house.build), house.as(house.prod)];
   const uses: Record<string, { imageId: string; root: boolean }[]> = {};
@@ -349,7 +349,7 @@ test('5.4: who snapshots can be shared with, and what the others see', async () 
   await fails(run(owner, 'DeleteSnapshot', { SnapshotId: plain }), 'InvalidSnapshot.NotFound');
 });
 
-test('2: encryption by default and its key', async () => {
+test('D-1, D-2, D-6, D-7: encryption by default and its key', async () => {
   await using house = await openTestVolumes();
   const run = api(house);
   const call = house.as(house.build);
