@@ -4,6 +4,7 @@ import hmac
 import json
 
 import boto3
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
@@ -92,6 +93,22 @@ def check_signatures():
     return list(made)
 
 
+def check_lattice():
+    """None where this pyca/cryptography, or the OpenSSL under it, has no ML-DSA."""
+    try:
+        from cryptography.hazmat.primitives.asymmetric import mldsa
+
+        mldsa.MLDSA44PrivateKey.generate()
+    except (ImportError, UnsupportedAlgorithm):
+        return None
+    specs = ["ML_DSA_44", "ML_DSA_65", "ML_DSA_87"]
+    for spec in specs:
+        key = create(spec, "SIGN_VERIFY")
+        answer = kms.sign(KeyId=key, Message=MESSAGE, SigningAlgorithm="ML_DSA_SHAKE_256")
+        public_key(key).verify(answer["Signature"], MESSAGE)
+    return specs
+
+
 def check_macs():
     names = []
     for bits in ("224", "256", "384", "512"):
@@ -145,6 +162,7 @@ print(
     json.dumps(
         {
             "signatures": check_signatures(),
+            "lattice": check_lattice(),
             "macs": check_macs(),
             "shared_secrets": check_shared_secrets(),
             "oaep": check_oaep(),

@@ -1,33 +1,24 @@
 /**
- * Custom key stores need hardware or another key manager behind KMS. Ingot makes none, so none is ever found;
- * CreateCustomKeyStore is refused by name.
+ * Custom key stores need hardware or another key manager behind KMS. Ingot makes none, so none is ever found; making
+ * and changing one are refused by name.
  */
 import type {
   ConnectCustomKeyStoreCommand,
-  CreateCustomKeyStoreCommand,
   DeleteCustomKeyStoreCommand,
   DescribeCustomKeyStoresCommand,
   DisconnectCustomKeyStoreCommand,
-  UpdateCustomKeyStoreCommand,
 } from '@aws-sdk/client-kms';
 import type { Call } from '../../authz/caller.ts';
 import { ApiError } from '../../errors.ts';
 import type { KmsAction } from '../../keys/access.ts';
 import type { OperationOf } from '../operation.ts';
-import { unsupported } from './constraints.ts';
 import { type Kms, note } from './kms.ts';
-
-export const createCustomKeyStore =
-  (kms: Kms): OperationOf<CreateCustomKeyStoreCommand> =>
-  async (call) => {
-    note(call, false, null);
-    await kms.keys.access.authorizeIdentity(call, 'kms:CreateCustomKeyStore', '*');
-    throw unsupported('CreateCustomKeyStore');
-  };
+import { pageRequest } from './paging.ts';
 
 export const describeCustomKeyStores =
   (kms: Kms): OperationOf<DescribeCustomKeyStoresCommand> =>
   async (call, input) => {
+    pageRequest('DescribeCustomKeyStores', input, { max: 1000, usual: 100 });
     note(call, true, null);
     await kms.keys.access.authorizeIdentity(call, 'kms:DescribeCustomKeyStores', '*');
     const named = input.CustomKeyStoreId ?? input.CustomKeyStoreName;
@@ -44,11 +35,6 @@ export const disconnectCustomKeyStore =
   (kms: Kms): OperationOf<DisconnectCustomKeyStoreCommand> =>
   (call, input) =>
     refuseMissing(kms, call, 'kms:DisconnectCustomKeyStore', input.CustomKeyStoreId);
-
-export const updateCustomKeyStore =
-  (kms: Kms): OperationOf<UpdateCustomKeyStoreCommand> =>
-  (call, input) =>
-    refuseMissing(kms, call, 'kms:UpdateCustomKeyStore', input.CustomKeyStoreId);
 
 export const deleteCustomKeyStore =
   (kms: Kms): OperationOf<DeleteCustomKeyStoreCommand> =>

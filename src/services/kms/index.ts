@@ -8,11 +8,9 @@ import { createGrant } from './create-grant.ts';
 import { createKey } from './create-key.ts';
 import {
   connectCustomKeyStore,
-  createCustomKeyStore,
   deleteCustomKeyStore,
   describeCustomKeyStores,
   disconnectCustomKeyStore,
-  updateCustomKeyStore,
 } from './custom-key-stores.ts';
 import { decrypt } from './decrypt.ts';
 import { deriveSharedSecret } from './derive-shared-secret.ts';
@@ -54,7 +52,6 @@ export function kmsService(kms: Kms): Service {
       CancelKeyDeletion: cancelKeyDeletion(kms),
       ConnectCustomKeyStore: connectCustomKeyStore(kms),
       CreateAlias: createAlias(kms),
-      CreateCustomKeyStore: createCustomKeyStore(kms),
       CreateGrant: createGrant(kms),
       CreateKey: createKey(kms),
       Decapsulate: decapsulate(kms),
@@ -102,7 +99,6 @@ export function kmsService(kms: Kms): Service {
       TagResource: tagResource(kms),
       UntagResource: untagResource(kms),
       UpdateAlias: updateAlias(kms),
-      UpdateCustomKeyStore: updateCustomKeyStore(kms),
       UpdateKeyDescription: updateKeyDescription(kms),
       UpdatePrimaryRegion: updatePrimaryRegion(kms),
       Verify: verify(kms),
