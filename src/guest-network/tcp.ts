@@ -301,6 +301,8 @@ export class TcpStream extends Duplex {
   }
 
   #expectAnswer(): void {
+    // What was sent just now may have been answered, and ended everything, already.
+    if (this.#state === 'over') return;
     this.#timer ??= setTimeout(() => this.#again(), Math.min(WAIT_MS_MAX, FIRST_WAIT_MS * 2 ** this.#tries));
   }
 
