@@ -1,0 +1,29 @@
+import { createHash } from 'node:crypto';
+import { CompleteSnapshotCommand, EBSClient, PutSnapshotBlockCommand, StartSnapshotCommand } from '@aws-sdk/client-ebs';
+import { DescribeSnapshotsCommand, EC2Client } from '@aws-sdk/client-ec2';
+import type { ClientConfig } from '../house/ingot.ts';
+import { until } from './support.ts';
+
+/** A completed snapshot of 1 GiB with one block that boots nothing. */
+export async function importBlocks(config: ClientConfig): Promise<string> {
+  const ebs = new EBSClient(config);
+  const { SnapshotId } = await ebs.send(new StartSnapshotCommand({ VolumeSize: 1 }));
+  const BlockData = Buffer.alloc(524_288, 1);
+  await ebs.send(
+    new PutSnapshotBlockCommand({
+      SnapshotId,
+      BlockIndex: 0,
+      BlockData,
+      DataLength: BlockData.length,
+      Checksum: createHash('sha256').update(BlockData).digest('base64'),
+      ChecksumAlgorithm: 'SHA256',
+    }),
+  );
+  await ebs.send(new CompleteSnapshotCommand({ SnapshotId, ChangedBlocksCount: 1 }));
+  const ec2 = new EC2Client(config);
+  await until('the snapshot is completed', async () => {
+    const { Snapshots } = await ec2.send(new DescribeSnapshotsCommand({ SnapshotIds: [SnapshotId!] }));
+    return Snapshots![0]!.State === 'completed';
+  });
+  return SnapshotId!;
+}
