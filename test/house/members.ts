@@ -64,14 +64,15 @@ export function watched(input: object, path: Path): object {
   });
 }
 
-/** Whether the call looked at the member or named it in a refusal. */
-export async function isLookedAt(work: () => Promise<unknown>, path: Path): Promise<boolean> {
+/** Whether the call looked at the member or named it, or itself as a whole, in a refusal. */
+export async function isLookedAt(work: () => Promise<unknown>, path: Path, operation: string): Promise<boolean> {
   try {
     await work();
     return false;
   } catch (error) {
     if (error instanceof Looked || (error as Error).cause instanceof Looked) return true;
     const name = path.at(-1)!;
-    return (error as Error).message.toLowerCase().includes(name.toLowerCase());
+    const { message } = error as Error;
+    return message.toLowerCase().includes(name.toLowerCase()) || message.startsWith(`${operation} is not supported`);
   }
 }
