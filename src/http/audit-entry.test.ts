@@ -139,5 +139,18 @@ test('what an operation notes is added, and a refused call stays in its own trai
   assert.deepEqual(made.additionalEventData, { grantId: 'g' });
   const denied = entry(call, 'kms', 'RetireGrant', { error: new ApiError('AccessDeniedException', 'no') });
   assert.equal(denied.otherAccounts, undefined);
-  assert.deepEqual(denied.error, { code: 'AccessDeniedException', message: 'no' });
+  assert.deepEqual(denied.error, { code: 'AccessDenied', message: 'no' });
+});
+
+test('error codes are those of CloudTrail: a denial without suffix, EC2 with whose fault it was (L-25)', () => {
+  const codeOf = (service: string, operation: string, error: ApiError) =>
+    entry(newCall(), service, operation, { error }).error?.code;
+  const denied = new ApiError('AccessDeniedException', 'no');
+  assert.equal(codeOf('kms', 'Encrypt', denied), 'AccessDenied');
+  assert.equal(codeOf('ebs', 'StartSnapshot', denied), 'AccessDenied');
+  assert.equal(codeOf('kms', 'Encrypt', new ApiError('NotFoundException', 'no')), 'NotFoundException');
+  const unauthorized = new ApiError('UnauthorizedOperation', 'no', { status: 403 });
+  assert.equal(codeOf('ec2', 'CopyImage', unauthorized), 'Client.UnauthorizedOperation');
+  const inside = new ApiError('InternalError', 'no', { status: 500 });
+  assert.equal(codeOf('ec2', 'CopyImage', inside), 'Server.InternalError');
 });

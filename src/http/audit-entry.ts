@@ -82,7 +82,7 @@ export function auditEntry(call: Call, outcome: Outcome): AuditEntry {
   entry.requestParameters =
     facts.requestParameters === undefined ? elements(operation?.input, input) : facts.requestParameters;
   if (error) {
-    entry.error = { code: error.code, message: error.message };
+    entry.error = { code: trailCode(service, error), message: error.message };
     const denied = denialBehind(error);
     if (denied) entry.denied = denied;
   } else {
@@ -96,6 +96,12 @@ export function auditEntry(call: Call, outcome: Outcome): AuditEntry {
   if (facts.additionalEventData !== undefined) entry.additionalEventData = facts.additionalEventData;
   if (facts.resources && facts.resources.length > 0) entry.resources = facts.resources;
   return entry;
+}
+
+/** As CloudTrail writes error codes: EC2's say whose fault it was (ec2-encryption L-25), a denial has no suffix. */
+function trailCode(service: string, { code, fault }: ApiError): string {
+  if (service === 'ec2') return `${fault === 'client' ? 'Client' : 'Server'}.${code}`;
+  return code === 'AccessDeniedException' ? 'AccessDenied' : code;
 }
 
 /** `undefined` where there is nothing to tell, which the trail shows as null. */
