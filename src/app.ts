@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { auditMigrations, createAudit } from './audit/trail.ts';
 import { createAuthenticator } from './authn/authenticate.ts';
 import type { Config } from './config.ts';
-import { openRootKey } from './crypto/root-key.ts';
+import { openRootKey, type RootKey } from './crypto/root-key.ts';
 import { lockDataDir, runtimeFolder, writeEndpoint, writeRootCredentials } from './data-dir.ts';
 import type { Db, Migration } from './db/db.ts';
 import { openDb } from './db/sqlite.ts';
@@ -35,6 +35,7 @@ import { createNetwork } from './network/create-network.ts';
 import { createKeyPairs } from './network/key-pairs.ts';
 import { isRegion, REGIONS } from './network/regions.ts';
 import { networkMigrations } from './network/tables.ts';
+import { readProtection, wipe } from './root-key-source.ts';
 import { cloudtrailService } from './services/cloudtrail/index.ts';
 import { ebsService } from './services/ebs/index.ts';
 import type { Ec2Deps } from './services/ec2/common.ts';
@@ -105,7 +106,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
 
   const lock = await lockDataDir(dataDir);
   closers.add(async () => lock.release());
-  const rootKey = await openRootKey(dataDir, { create: !(await exists(join(dataDir, DATABASE))) });
+  const rootKey = await rootKeyOf(config);
   const db = await openDatabase(join(dataDir, DATABASE), log);
   closers.add(() => db.close());
 
@@ -287,6 +288,17 @@ function openDatabase(file: string, log: Log): Promise<Db> {
   return openDb(file, MIGRATIONS, {
     onEffectError: (error) => log.error({ error }, 'an effect after a commit failed'),
   });
+}
+
+async function rootKeyOf({ dataDir, rootKeySource }: Config): Promise<RootKey> {
+  const create = !(await exists(join(dataDir, DATABASE)));
+  if (!rootKeySource) return openRootKey(dataDir, { create });
+  const protection = await readProtection(rootKeySource);
+  try {
+    return await openRootKey(dataDir, { create, protection });
+  } finally {
+    wipe(protection);
+  }
 }
 
 async function exists(path: string): Promise<boolean> {

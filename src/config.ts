@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { LIMITS } from './limits.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
+import type { RootKeySource } from './root-key-source.ts';
 
 /** `forward` lets this host reach each guest's SSH port at a loopback address of its own. */
 export type GuestNetwork = { readonly kind: 'isolated' } | { readonly kind: 'forward'; readonly sshPort: number };
@@ -17,6 +18,8 @@ export interface Config {
   readonly guestNetwork: GuestNetwork;
   /** Access key of the management account's root user; made at first start unless given. */
   readonly rootAccessKey?: { readonly id: string; readonly secret: string };
+  /** What the root key is sealed under; absent where it lies plain in its file. */
+  readonly rootKeySource?: RootKeySource;
   readonly logLevel: LogLevel;
   readonly cryptoWorkers: number;
 }
@@ -28,6 +31,8 @@ export interface ServeOptions {
   readonly machines: string;
   readonly guestNetwork: string;
   readonly guestSshPort: string;
+  readonly rootPassphraseFile?: string;
+  readonly rootKeyCommand?: string;
 }
 
 export const SERVE_DEFAULTS: ServeOptions = {
@@ -50,12 +55,14 @@ export function readConfig(
   const { data, listen, machines, guestNetwork, guestSshPort } = { ...SERVE_DEFAULTS, ...options };
   if (data === '') throw new ConfigError('--data must name a directory');
   const rootAccessKey = readRootAccessKey(environment);
+  const rootKeySource = readRootKeySource(options, environment);
   return Object.freeze({
     dataDir: resolve(data),
     listen: readAddress(listen),
     machines: oneOf('--machines', machines, ['qemu', 'none', 'auto'] as const),
     guestNetwork: readGuestNetwork(guestNetwork, guestSshPort),
     ...(rootAccessKey && { rootAccessKey }),
+    ...(rootKeySource && { rootKeySource }),
     logLevel: oneOf('INGOT_LOG', environment.INGOT_LOG ?? 'info', LOG_LEVELS),
     cryptoWorkers: Math.min(LIMITS.cryptoWorkers, availableParallelism()),
   });
@@ -78,6 +85,17 @@ function readGuestNetwork(choice: string, port: string): GuestNetwork {
   }
   const kind = oneOf('--guest-network', choice, ['isolated', 'forward'] as const);
   return kind === 'isolated' ? { kind } : { kind, sshPort };
+}
+
+function readRootKeySource(
+  options: Partial<ServeOptions>,
+  environment: Readonly<Record<string, string | undefined>>,
+): RootKeySource | undefined {
+  const file = options.rootPassphraseFile ?? environment.INGOT_ROOT_PASSPHRASE_FILE;
+  const command = options.rootKeyCommand ?? environment.INGOT_ROOT_KEY_COMMAND;
+  if (file && command) throw new ConfigError('the root key is sealed under a passphrase or a command, not both');
+  if (file) return { kind: 'passphrase', file: resolve(file) };
+  return command ? { kind: 'command', command } : undefined;
 }
 
 function readRootAccessKey(environment: Readonly<Record<string, string | undefined>>): Config['rootAccessKey'] {

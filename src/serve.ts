@@ -20,6 +20,8 @@ program
   .option('--machines <driver>', 'how instances run: qemu, none, auto', SERVE_DEFAULTS.machines)
   .option('--guest-network <kind>', 'who reaches guests: isolated, forward', SERVE_DEFAULTS.guestNetwork)
   .option('--guest-ssh-port <port>', 'port at which forward shows port 22 of guests', SERVE_DEFAULTS.guestSshPort)
+  .option('--root-passphrase-file <file>', 'seal the root key under the passphrase in this file')
+  .option('--root-key-command <command>', 'seal the root key under the key this shell command prints')
   .action(serve);
 await program.parseAsync();
 

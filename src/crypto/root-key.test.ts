@@ -3,8 +3,9 @@ import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { inspect } from 'node:util';
 import { IntegrityError } from '../errors.ts';
-import { openRootKey, RootKeyError, rootKeyFrom } from './root-key.ts';
+import { openRootKey, type Protection, RootKeyError, rootKeyFrom } from './root-key.ts';
 
 const FIELDS = [['purpose', 'test']] as const;
 
@@ -62,11 +63,72 @@ test('damage anywhere in the file is found; a later version is named as such', a
 test('the file is as an independent implementation writes it', async () => {
   await using data = await folder();
   const path = new URL('../../test/vectors/formats/root-key.json', import.meta.url);
-  const { tests } = JSON.parse(await readFile(path, 'utf8')) as { tests: { key: string; file: string }[] };
-  for (const one of tests) {
-    await writeFile(data.file, Buffer.from(one.file, 'hex'), { mode: 0o600 });
-    const read = await openRootKey(data.path, { create: false });
-    const sealed = rootKeyFrom(new Uint8Array(Buffer.from(one.key, 'hex'))).seal(new Uint8Array(4), FIELDS);
+  const { tests } = JSON.parse(await readFile(path, 'utf8')) as {
+    tests: { key: string; file: string; passphrase?: string; command?: string }[];
+  };
+  assert.equal(tests.length, 3);
+  for (const { key, file, passphrase, command } of tests) {
+    await writeFile(data.file, Buffer.from(file, 'hex'), { mode: 0o600 });
+    const protection: Protection | undefined = passphrase
+      ? { kind: 'passphrase', passphrase: Buffer.from(passphrase, 'hex') }
+      : command
+        ? { kind: 'command', key: Buffer.from(command, 'hex') }
+        : undefined;
+    const read = await openRootKey(data.path, { create: false, ...(protection ? { protection } : {}) });
+    const sealed = rootKeyFrom(new Uint8Array(Buffer.from(key, 'hex'))).seal(new Uint8Array(4), FIELDS);
     assert.deepEqual(read.open(sealed, FIELDS), new Uint8Array(4));
   }
+});
+
+const byPassphrase = (text: string): Protection => ({ kind: 'passphrase', passphrase: Buffer.from(text) });
+const byCommand = (fill: number): Protection => ({ kind: 'command', key: new Uint8Array(32).fill(fill) });
+
+for (const [name, right, wrong] of [
+  ['passphrase', byPassphrase('correct horse battery'), byPassphrase('incorrect horse battery')],
+  ['command', byCommand(1), byCommand(2)],
+] as const) {
+  test(`sealed under a ${name}, the key opens with it and with nothing else`, async () => {
+    await using data = await folder();
+    const sealed = (await openRootKey(data.path, { create: true, protection: right })).seal(new Uint8Array(3), FIELDS);
+    assert.equal((await stat(data.file)).mode & 0o777, 0o600);
+    const again = await openRootKey(data.path, { create: false, protection: right });
+    assert.deepEqual(again.open(sealed, FIELDS), new Uint8Array(3));
+    for (const protection of [wrong, name === 'command' ? byPassphrase('x'.repeat(32)) : byCommand(1)]) {
+      await assert.rejects(openRootKey(data.path, { create: false, protection }), RootKeyError);
+    }
+    await assert.rejects(openRootKey(data.path, { create: false }), /is sealed under a .*--root-/);
+    const good = await readFile(data.file);
+    for (const at of [3, 20, 40, 60, 100, good.byteLength - 1]) {
+      const bad = Buffer.from(good);
+      bad[at]! ^= 1;
+      await writeFile(data.file, bad);
+      await assert.rejects(openRootKey(data.path, { create: false, protection: right }), IntegrityError);
+    }
+  });
+}
+
+test('a key that lies plain is sealed in its place, and is the same key', async () => {
+  await using data = await folder();
+  const sealed = (await openRootKey(data.path, { create: true })).seal(new Uint8Array(3), FIELDS);
+  const plain = await readFile(data.file);
+  const key = plain.subarray(16, 48);
+  const protection = byCommand(7);
+  const opened = await openRootKey(data.path, { create: false, protection });
+  assert.deepEqual(opened.open(sealed, FIELDS), new Uint8Array(3));
+  assert.deepEqual(await readdir(data.path), ['root.key']);
+  const after = await readFile(data.file);
+  assert.ok(!after.includes(key));
+  assert.equal((await stat(data.file)).mode & 0o777, 0o600);
+  await assert.rejects(openRootKey(data.path, { create: false }), RootKeyError);
+});
+
+test('no part of a root key prints', async () => {
+  await using data = await folder();
+  const rootKey = await openRootKey(data.path, { create: true });
+  const key = (await readFile(data.file)).subarray(16, 48);
+  const printed = `${inspect(rootKey, { depth: 9, showHidden: true })} ${JSON.stringify(rootKey)} ${String(rootKey)}`;
+  for (const form of ['hex', 'base64', 'base64url', 'latin1'] as const) {
+    assert.ok(!printed.includes(key.toString(form)), form);
+  }
+  assert.ok(!printed.includes([...key].join(', ')));
 });

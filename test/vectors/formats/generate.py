@@ -7,7 +7,8 @@ import json
 import struct
 from pathlib import Path
 
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -128,7 +129,51 @@ for index, (key_id, plaintext, context) in enumerate(ciphertexts):
     )
 write("kms-ciphertext", f"KMS ciphertext version 1, docs/formats/kms-ciphertext.md. {BY}", tests)
 
+def pkcs8(private):
+    return private.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+materials = [
+    ("SYMMETRIC_DEFAULT", made_up(32, "symmetric")),
+    ("HMAC_224", made_up(28, "hmac224")),
+    ("HMAC_512", made_up(64, "hmac512")),
+    ("ECC_NIST_P256", pkcs8(ec.derive_private_key(0x1234567, ec.SECP256R1()))),
+    ("ECC_NIST_P521", pkcs8(ec.derive_private_key(0x7654321, ec.SECP521R1()))),
+    ("ECC_NIST_EDWARDS25519", pkcs8(ed25519.Ed25519PrivateKey.from_private_bytes(made_up(32, "ed25519")))),
+]
+tests = []
+for index, (spec, plaintext) in enumerate(materials):
+    root, salt, material_id = made_up(32, "root"), made_up(32, f"msalt{index}"), made_up(32, f"mmid{index}").hex()
+    named = [("purpose", "kms-key-material"), ("key", ARN), ("material", material_id)]
+    if spec != "SYMMETRIC_DEFAULT":
+        named.append(("spec", spec))
+    digest_named = [("purpose", "kms-imported-material-digest"), ("key", ARN), ("material", material_id)]
+    digest = hashlib.sha256(plaintext).digest()
+    tests.append(
+        {
+            "rootKey": root.hex(),
+            "keyArn": ARN,
+            "materialId": material_id,
+            "spec": spec,
+            "material": plaintext.hex(),
+            "sealed": seal(root, salt, plaintext, named).hex(),
+            "sealedDigest": seal(root, salt, digest, digest_named).hex(),
+        }
+    )
+write("key-material", f"Key material of each kind under a root key, docs/formats/key-material.md. {BY}", tests)
+
 key = made_up(32, "root")
 body = b"ingot root key\n\x01" + key
 tests = [{"key": key.hex(), "file": (body + hashlib.sha256(body).digest()[:16]).hex()}]
+for kind, cost, secret in [(1, b"\x0e\x08\x01", b"correct horse battery staple"), (2, b"\0\0\0", made_up(32, "kek"))]:
+    head = b"ingot root key\n\x02" + bytes([kind]) + cost + made_up(32, f"root-salt{kind}")
+    wrapping = secret
+    if kind == 1:
+        wrapping = hashlib.scrypt(secret, salt=head[-32:], n=2 ** cost[0], r=cost[1], p=cost[2], maxmem=2**28, dklen=32)
+    named = [("purpose", "root-key"), ("head", head)]
+    body = head + seal(wrapping, made_up(32, f"root-seal{kind}"), key, named)
+    name = {1: "passphrase", 2: "command"}[kind]
+    tests.append({"key": key.hex(), name: secret.hex(), "file": (body + hashlib.sha256(body).digest()[:16]).hex()})
 write("root-key", f"The file root.key, docs/formats/key-material.md. {BY}", tests)
