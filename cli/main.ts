@@ -2,6 +2,7 @@
 import tab from '@bomb.sh/tab/commander';
 import { Command } from 'commander';
 import { addAccount } from './account-add.ts';
+import { addBackupCommand } from './backup.ts';
 import { addDiffCommand } from './diff.ts';
 import { printEnvironment } from './env.ts';
 import { CliError, describeFailure, EXIT } from './error.ts';
@@ -44,6 +45,7 @@ program
   .option('--json', 'print the decoded messages')
   .action(explainDenial);
 
+addBackupCommand(program);
 addImportCommand(program);
 addExportCommand(program);
 addDiffCommand(program);
