@@ -33,6 +33,7 @@ source "amazon-ebs" "golden" {
   source_ami    = var.source_ami
   instance_type = "t3.micro"
   communicator  = "none"
+  user_data     = "#!/bin/sh\necho built by Packer\n"
 
   ami_name           = var.name
   ami_description    = "made by Packer"

@@ -101,6 +101,11 @@ resource "aws_instance" "machine" {
   }
   subnet_id = data.aws_subnet.first.id
   tags      = { Name = "machine", release = var.release }
+
+  lifecycle {
+    # The provider hashes the hash of the template's user data at every plan (its issue 30825).
+    ignore_changes = [user_data]
+  }
 }
 
 resource "aws_instance" "direct" {
