@@ -176,7 +176,13 @@ export async function dieAt(world: World, work: Work, commit: number, side: 'bef
   }
   await atRest(world);
   await rm(killFile);
-  const died = !ingot.alive;
+  // It may be dying of a last commit right now.
+  const lives = await fetch(`${ingot.endpoint}/health`).then(
+    () => true,
+    () => false,
+  );
+  if (!lives) await ingot.ended();
+  const died = !lives;
   assert.ok(answered || died);
   if (died) await ingot.restart();
   await atRest(world);

@@ -173,3 +173,11 @@ describe('tags of a request', () => {
     }
   });
 });
+
+it('reads patterns once, however many items there are', () => {
+  const long = Array.from({ length: 100 }, (_, index) => `${'x'.repeat(5_000)}${index}`);
+  const matches = compileFilters([{ Name: 'name', Values: long }], { name: (item: string) => item });
+  const begun = performance.now();
+  for (let item = 0; item < 2_000; item += 1) assert.equal(matches('xxxx'), false);
+  assert.ok(performance.now() - begun < 2_000, 'as many patterns were read again for every item');
+});

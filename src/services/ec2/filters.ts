@@ -11,7 +11,10 @@ const FILTER_VALUES_MAX = 200;
 
 /** `*` any run of characters, `?` exactly one, `\` takes the next literally. Time is linear in text times pattern. */
 export function matchesWildcard(pattern: string, text: string): boolean {
-  const units = parsePattern(pattern);
+  return matches(parsePattern(pattern), text);
+}
+
+function matches(units: Pattern, text: string): boolean {
   let unit = 0;
   let at = 0;
   let starUnit = -1;
@@ -38,7 +41,9 @@ export function matchesWildcard(pattern: string, text: string): boolean {
 const ANY_RUN = Symbol('*');
 const ANY_ONE = Symbol('?');
 
-function parsePattern(pattern: string): (string | typeof ANY_RUN | typeof ANY_ONE)[] {
+type Pattern = readonly (string | typeof ANY_RUN | typeof ANY_ONE)[];
+
+function parsePattern(pattern: string): Pattern {
   const units: (string | typeof ANY_RUN | typeof ANY_ONE)[] = [];
   for (let i = 0; i < pattern.length; i++) {
     const char = pattern[i]!;
@@ -87,9 +92,11 @@ function compileOne<Item>(
   }
   const read = readerOf(name, readers, tagsOf);
   if (!read) throw invalidParameterValue(`The filter '${name}' is invalid`);
+  // Read once: a request may bring a megabyte of patterns, and an account has many items.
+  const patterns = values.map(parsePattern);
   return (item) => {
     const found = texts(read(item));
-    return values.some((pattern) => found.some((text) => matchesWildcard(pattern, text)));
+    return patterns.some((pattern) => found.some((text) => matches(pattern, text)));
   };
 }
 
