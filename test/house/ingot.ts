@@ -26,6 +26,8 @@ export interface IngotOptions {
   /** Further options of `ingot serve`. */
   readonly arguments?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
+  /** An existing data directory; removed in the end like a new one. */
+  readonly dataDir?: string;
 }
 
 export class Ingot implements AsyncDisposable {
@@ -40,7 +42,7 @@ export class Ingot implements AsyncDisposable {
   }
 
   static async start(options: IngotOptions = {}): Promise<Ingot> {
-    const dataDir = await mkdtemp(join(tmpdir(), 'ingot-house-'));
+    const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'ingot-house-')));
     try {
       return new Ingot(dataDir, options, await launch(dataDir, options));
     } catch (error) {
