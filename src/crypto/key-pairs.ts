@@ -112,9 +112,22 @@ export function curveOf(kind: KeyPairKind | undefined): CurveName | undefined {
 
 type Done = (error: Error | null, publicKey: KeyObject, privateKey: KeyObject) => void;
 
-/** A fresh key pair, made in OpenSSL's thread pool: an RSA key may take seconds. */
+/** Commits and files wait for the same few threads: slow keys must not take them all. */
+const GENERATED_AT_A_TIME = 2;
+let generating = 0;
+const waiting: (() => void)[] = [];
+
+/** A fresh key pair, made in Node's thread pool: an RSA key may take seconds. Only a few are made at a time. */
 export async function generateKeyPair(kind: KeyPairKind): Promise<PrivateKey> {
-  return new PrivateKey(await generateKeyObject(kind));
+  if (generating < GENERATED_AT_A_TIME) generating++;
+  else await new Promise<void>((resolve) => waiting.push(resolve));
+  try {
+    return new PrivateKey(await generateKeyObject(kind));
+  } finally {
+    const next = waiting.shift();
+    if (next) next();
+    else generating--;
+  }
 }
 
 function generateKeyObject(kind: KeyPairKind): Promise<KeyObject> {

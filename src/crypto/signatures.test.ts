@@ -41,6 +41,12 @@ before(async () => {
   for (const kind of KINDS) pairs.set(kind, await generateKeyPair(kind));
 });
 
+test('of many key pairs asked for at once all are made, each another', async () => {
+  const made = await Promise.all(Array.from({ length: 20 }, () => generateKeyPair('p-256')));
+  const seen = new Set(made.map((key) => Buffer.from(key.publicKey().spki()).toString('hex')));
+  assert.equal(seen.size, 20);
+});
+
 test('key pairs come back from PKCS#8 and SubjectPublicKeyInfo, know their kind, and print as redacted', () => {
   for (const kind of KINDS) {
     const key = pair(kind);

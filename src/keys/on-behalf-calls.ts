@@ -13,6 +13,7 @@ import type { AccessRequest, KmsAction } from './access.ts';
 import { encodeContext } from './ciphertext.ts';
 import { createGrantConditions } from './grant-conditions.ts';
 import { EBS_ALIAS, readKeyName } from './identifiers.ts';
+import { isSymmetric } from './key-specs.ts';
 import type { Keys } from './keys.ts';
 import { kmsErrorOf } from './kms-words.ts';
 import type { EncryptionContext, KeySummary, KeysOnBehalf } from './on-behalf.ts';
@@ -49,7 +50,13 @@ export function createKeysOnBehalf(
   ) {
     const key = await keyOf(call, arn, action);
     trail.keys.push(key);
-    return keys.access.authorize(call, action, key, request);
+    const permit = await keys.access.authorize(call, action, key, request);
+    // EC2 and EBS take symmetric encryption keys only (6.7).
+    const asked: string = action;
+    if (asked !== 'kms:DescribeKey' && !isSymmetric(key)) {
+      throw refuse('key-usage', { arn: key.arn, usage: key.usage, operation: asked.slice('kms:'.length) });
+    }
+    return permit;
   }
 
   /** Runs `work` and records it, whether it succeeds or is refused. */

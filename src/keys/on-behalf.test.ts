@@ -60,6 +60,29 @@ test('S1, S2, 13.4: the EBS key serves whoever may use EBS, through EBS only; a 
   );
 });
 
+test('6.7: EC2 and EBS take symmetric encryption keys only, and are told so before anything is made', async () => {
+  await using world = await openKms();
+  const call = via(world, world.root);
+  const symmetric = await newKey(world);
+  const wrapped = await world.onBehalf.generateDataKeyWithoutPlaintext(call, symmetric, 64, CONTEXT);
+  for (const kind of [
+    { KeySpec: 'RSA_2048', KeyUsage: 'ENCRYPT_DECRYPT' },
+    { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' },
+  ] as const) {
+    const arn = (await world.as(world.root, 'CreateKey', kind)).KeyMetadata!.Arn as Arn;
+    assert.equal((await world.onBehalf.resolve(call, arn))?.usableByEbs, false);
+    assert.equal((await world.onBehalf.describeKey(call, arn)).usableByEbs, false);
+    const source = { keyArn: symmetric, wrapped, context: CONTEXT };
+    for (const work of [
+      world.onBehalf.generateDataKeyWithoutPlaintext(call, arn, 64, CONTEXT),
+      world.onBehalf.decrypt(call, arn, wrapped, CONTEXT),
+      world.onBehalf.reEncrypt(call, source, { keyArn: arn, context: CONTEXT }),
+    ]) {
+      await assert.rejects(work, refusedWith('key-usage'));
+    }
+  }
+});
+
 test('S4, S5: kms:GrantIsForAWSResource and kms:ViaService hold for EC2 and not for direct calls', async () => {
   await using world = await openKms();
   const key = await newKey(world);
