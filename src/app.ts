@@ -290,14 +290,14 @@ function openDatabase(file: string, log: Log): Promise<Db> {
   });
 }
 
-async function rootKeyOf({ dataDir, rootKeySource }: Config): Promise<RootKey> {
+async function rootKeyOf({ dataDir, rootKeySource, previousRootKeySource }: Config): Promise<RootKey> {
   const create = !(await exists(join(dataDir, DATABASE)));
-  if (!rootKeySource) return openRootKey(dataDir, { create });
-  const protection = await readProtection(rootKeySource);
+  const protection = rootKeySource && (await readProtection(rootKeySource));
+  const previous = previousRootKeySource && (await readProtection(previousRootKeySource));
   try {
-    return await openRootKey(dataDir, { create, protection });
+    return await openRootKey(dataDir, { create, ...(protection && { protection }), ...(previous && { previous }) });
   } finally {
-    wipe(protection);
+    for (const read of [protection, previous]) if (read) wipe(read);
   }
 }
 

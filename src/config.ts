@@ -20,6 +20,8 @@ export interface Config {
   readonly rootAccessKey?: { readonly id: string; readonly secret: string };
   /** What the root key is sealed under; absent where it lies plain in its file. */
   readonly rootKeySource?: RootKeySource;
+  /** What it was sealed under before, where that changes. */
+  readonly previousRootKeySource?: RootKeySource;
   readonly logLevel: LogLevel;
   readonly cryptoWorkers: number;
 }
@@ -33,6 +35,8 @@ export interface ServeOptions {
   readonly guestSshPort: string;
   readonly rootPassphraseFile?: string;
   readonly rootKeyCommand?: string;
+  readonly rootPreviousPassphraseFile?: string;
+  readonly rootPreviousKeyCommand?: string;
 }
 
 export const SERVE_DEFAULTS: ServeOptions = {
@@ -55,7 +59,14 @@ export function readConfig(
   const { data, listen, machines, guestNetwork, guestSshPort } = { ...SERVE_DEFAULTS, ...options };
   if (data === '') throw new ConfigError('--data must name a directory');
   const rootAccessKey = readRootAccessKey(environment);
-  const rootKeySource = readRootKeySource(options, environment);
+  const rootKeySource = readRootKeySource(
+    options.rootPassphraseFile ?? environment.INGOT_ROOT_PASSPHRASE_FILE,
+    options.rootKeyCommand ?? environment.INGOT_ROOT_KEY_COMMAND,
+  );
+  const previousRootKeySource = readRootKeySource(options.rootPreviousPassphraseFile, options.rootPreviousKeyCommand);
+  if (previousRootKeySource && !rootKeySource) {
+    throw new ConfigError('what the root key was sealed under is given, and not what it shall be sealed under');
+  }
   return Object.freeze({
     dataDir: resolve(data),
     listen: readAddress(listen),
@@ -63,6 +74,7 @@ export function readConfig(
     guestNetwork: readGuestNetwork(guestNetwork, guestSshPort),
     ...(rootAccessKey && { rootAccessKey }),
     ...(rootKeySource && { rootKeySource }),
+    ...(previousRootKeySource && { previousRootKeySource }),
     logLevel: oneOf('INGOT_LOG', environment.INGOT_LOG ?? 'info', LOG_LEVELS),
     cryptoWorkers: Math.min(LIMITS.cryptoWorkers, availableParallelism()),
   });
@@ -87,12 +99,7 @@ function readGuestNetwork(choice: string, port: string): GuestNetwork {
   return kind === 'isolated' ? { kind } : { kind, sshPort };
 }
 
-function readRootKeySource(
-  options: Partial<ServeOptions>,
-  environment: Readonly<Record<string, string | undefined>>,
-): RootKeySource | undefined {
-  const file = options.rootPassphraseFile ?? environment.INGOT_ROOT_PASSPHRASE_FILE;
-  const command = options.rootKeyCommand ?? environment.INGOT_ROOT_KEY_COMMAND;
+function readRootKeySource(file: string | undefined, command: string | undefined): RootKeySource | undefined {
   if (file && command) throw new ConfigError('the root key is sealed under a passphrase or a command, not both');
   if (file) return { kind: 'passphrase', file: resolve(file) };
   return command ? { kind: 'command', command } : undefined;

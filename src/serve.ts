@@ -22,6 +22,8 @@ program
   .option('--guest-ssh-port <port>', 'port at which forward shows port 22 of guests', SERVE_DEFAULTS.guestSshPort)
   .option('--root-passphrase-file <file>', 'seal the root key under the passphrase in this file')
   .option('--root-key-command <command>', 'seal the root key under the key this shell command prints')
+  .option('--root-previous-passphrase-file <file>', 'what the root key was sealed under, to change it')
+  .option('--root-previous-key-command <command>', 'what the root key was sealed under, to change it')
   .action(serve);
 await program.parseAsync();
 

@@ -122,6 +122,25 @@ test('a key that lies plain is sealed in its place, and is the same key', async 
   await assert.rejects(openRootKey(data.path, { create: false }), RootKeyError);
 });
 
+test('what the key is sealed under can change, and the old one opens nothing any more', async () => {
+  await using data = await folder();
+  const [first, second, third] = [byCommand(1), byPassphrase('correct horse battery'), byCommand(3)];
+  const sealed = (await openRootKey(data.path, { create: true, protection: first })).seal(new Uint8Array(3), FIELDS);
+  const changed = await openRootKey(data.path, { create: false, protection: second, previous: first });
+  assert.deepEqual(changed.open(sealed, FIELDS), new Uint8Array(3));
+  await assert.rejects(openRootKey(data.path, { create: false, protection: first }), RootKeyError);
+  // Given once more, it changes nothing.
+  const after = await readFile(data.file);
+  await openRootKey(data.path, { create: false, protection: second, previous: first });
+  assert.deepEqual(await readFile(data.file), after);
+  await assert.rejects(openRootKey(data.path, { create: false, protection: third, previous: first }), RootKeyError);
+  assert.deepEqual(await readFile(data.file), after);
+  assert.deepEqual(
+    (await openRootKey(data.path, { create: false, protection: second })).open(sealed, FIELDS),
+    new Uint8Array(3),
+  );
+});
+
 test('no part of a root key prints', async () => {
   await using data = await folder();
   const rootKey = await openRootKey(data.path, { create: true });

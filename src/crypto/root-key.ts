@@ -45,6 +45,8 @@ export interface OpenRootKeyOptions {
   readonly create: boolean;
   /** What the file is sealed under; a file that lies there plain is sealed under it from now on. */
   readonly protection?: Protection;
+  /** What the file may still be sealed under; it is sealed anew under {@link protection}. */
+  readonly previous?: Protection;
 }
 
 /**
@@ -53,7 +55,8 @@ export interface OpenRootKeyOptions {
  * @throws {RootKeyError} where the file is missing, open to others, of a later version, or sealed otherwise.
  * @throws {IntegrityError} where it is damaged.
  */
-export async function openRootKey(directory: string, { create, protection }: OpenRootKeyOptions): Promise<RootKey> {
+export async function openRootKey(directory: string, options: OpenRootKeyOptions): Promise<RootKey> {
+  const { create, protection, previous } = options;
   const path = join(directory, FILE_NAME);
   let bytes = await readRootKey(path);
   if (!bytes) {
@@ -68,9 +71,15 @@ export async function openRootKey(directory: string, { create, protection }: Ope
     bytes = await readRootKey(path);
     if (!bytes) throw new RootKeyError(`${path} disappeared while it was being made`);
   }
-  const { key, protectedBy } = await decodeRootKey(bytes, path, protection);
+  let decoded = await decodeRootKey(bytes, path, protection).catch((error: unknown) => {
+    if (error instanceof RootKeyError && previous) return undefined;
+    throw error;
+  });
+  const sealedAnew = protection !== undefined && decoded?.protectedBy === undefined;
+  decoded ??= await decodeRootKey(bytes, path, previous);
   bytes.fill(0);
-  if (protection && !protectedBy) await writeRootKey(path, key, protection);
+  const { key } = decoded;
+  if (sealedAnew) await writeRootKey(path, key, protection);
   return rootKeyFrom(key);
 }
 
