@@ -8,12 +8,20 @@ describe('configuration', () => {
     assert.ok(config.dataDir.endsWith('/.ingot'));
     assert.deepEqual(config.listen, { host: '127.0.0.1', port: 4599 });
     assert.equal(config.machines, 'auto');
+    assert.deepEqual(config.guestNetwork, { kind: 'isolated' });
     assert.equal(config.rootAccessKey, undefined);
     assert.ok(Object.isFrozen(config));
   });
 
   it('takes an IPv6 address in brackets', () => {
     assert.deepEqual(readConfig({ listen: '[::1]:80' }, {}).listen, { host: '::1', port: 80 });
+  });
+
+  it('lets guests be reached at port 22, or at another', () => {
+    const guestNetwork = 'forward';
+    assert.deepEqual(readConfig({ guestNetwork }, {}).guestNetwork, { kind: 'forward', sshPort: 22 });
+    const { guestNetwork: chosen } = readConfig({ guestNetwork, guestSshPort: '2222' }, {});
+    assert.deepEqual(chosen, { kind: 'forward', sshPort: 2222 });
   });
 
   it('takes root credentials from the environment', () => {
@@ -29,6 +37,9 @@ describe('configuration', () => {
     [{ listen: 'localhost:70000' }, {}, /--listen must be HOST:PORT/],
     [{ listen: '::1:80' }, {}, /--listen must be HOST:PORT/],
     [{ machines: 'vmware' }, {}, /--machines must be one of qemu, none, auto/],
+    [{ guestNetwork: 'open' }, {}, /--guest-network must be one of isolated, forward/],
+    [{ guestNetwork: 'forward', guestSshPort: '0' }, {}, /--guest-ssh-port must be a port/],
+    [{ guestSshPort: '65536' }, {}, /--guest-ssh-port must be a port/],
     [{ data: '' }, {}, /--data/],
     [{}, { INGOT_ROOT_ACCESS_KEY_ID: 'AKIAEXAMPLEROOTKEY1' }, /must be set together/],
     [{}, { INGOT_ROOT_ACCESS_KEY_ID: 'short', INGOT_ROOT_SECRET_ACCESS_KEY: 'x'.repeat(40) }, /ACCESS_KEY_ID must be/],

@@ -255,6 +255,22 @@ describe('the network of a guest', () => {
     await link.closed;
   });
 
+  test('the 101st connection in a second waits: nothing is said until the guest tries again', async () => {
+    let opened = 0;
+    const { guest, link } = joined({
+      serve: () => {
+        opened++;
+        return undefined;
+      },
+    });
+    const opening = { sequence: 1, acknowledgment: 0, flags: SYN, window: 9, payload: Buffer.alloc(0) };
+    for (let port = 1; port <= 110; port++) guest.packet(PROTOCOL.tcp, METADATA, segmentBytes(port, 80, opening));
+    for (let answer = 0; answer < 100; answer++) await guest.next();
+    assert.ok(await guest.isSilent());
+    assert.equal(opened, 100);
+    link.close();
+  });
+
   test('a frame longer than any ends the link', async () => {
     const { guest, link } = joined();
     guest.line.write(Buffer.from([0, 1, 0, 1]));

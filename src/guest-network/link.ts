@@ -61,6 +61,9 @@ const BUDGET_BYTES = 1024 * 1024;
 const BUDGET_MS = 100;
 /** Answers the guest does not fetch are dropped beyond this. */
 const UNSENT_BYTES_MAX = 1024 * 1024;
+/** Connections that a guest may open in a second; the others wait until it tries again. */
+const OPENINGS_MAX = 100;
+const OPENINGS_MS = 1000;
 const OWN_PORTS_FROM = 49_152;
 const OWN_PORTS = 16_384;
 const BROADCAST = 0xffffffff;
@@ -80,6 +83,8 @@ class Link implements GuestLink {
   #budget = BUDGET_BYTES;
   #budgetFrom = 0;
   #nextPort = OWN_PORTS_FROM;
+  #openings = 0;
+  #openingsFrom = 0;
 
   constructor(frames: Duplex, options: LinkOptions) {
     this.#frames = frames;
@@ -199,6 +204,7 @@ class Link implements GuestLink {
       return;
     }
     const isOpening = (segment.flags & ~0xc0) === SYN;
+    if (isOpening && !this.#mayOpen()) return;
     const service = isOpening ? this.#serviceAt(destination, port) : undefined;
     if (!service) {
       const reset = resetFor(segment);
@@ -207,6 +213,16 @@ class Link implements GuestLink {
     }
     const stream = this.#open(destination, port, sourcePort, service.timeToLive, () => service.accept(stream));
     stream.accept(segment);
+  }
+
+  #mayOpen(): boolean {
+    const now = performance.now();
+    if (now - this.#openingsFrom > OPENINGS_MS) {
+      this.#openingsFrom = now;
+      this.#openings = 0;
+    }
+    this.#openings += 1;
+    return this.#openings <= OPENINGS_MAX;
   }
 
   #serviceAt(address: number, port: number): Service | undefined {

@@ -82,7 +82,7 @@ export async function transitionIn(
 }
 
 /** Volumes attached to the instance, the root first, then by device name. */
-export async function volumesOf(ctx: Context, record: InstanceRecord): Promise<VolumeRecord[]> {
+export async function volumesOf(ctx: Pick<Context, 'volumes'>, record: InstanceRecord): Promise<VolumeRecord[]> {
   const owned = await ctx.volumes.listOwned(record.region, record.ownerId);
   return rootFirst(
     record,

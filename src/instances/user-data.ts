@@ -9,13 +9,21 @@ const fieldsOf = (id: InstanceId): Fields => [
   ['instance', id],
 ];
 
-export async function readUserData(ctx: Context, id: InstanceId): Promise<Uint8Array | undefined> {
+export async function readUserData(
+  ctx: Pick<Context, 'db' | 'rootKey'>,
+  id: InstanceId,
+): Promise<Uint8Array | undefined> {
   const row = await reading(ctx).selectFrom('instances').select('user_data').where('id', '=', id).executeTakeFirst();
   return row?.user_data ? ctx.rootKey.open(row.user_data, fieldsOf(id)) : undefined;
 }
 
 /** No bytes take it away. */
-export async function writeUserData(ctx: Context, tx: Tx, id: InstanceId, data: Uint8Array): Promise<void> {
+export async function writeUserData(
+  ctx: Pick<Context, 'rootKey'>,
+  tx: Tx,
+  id: InstanceId,
+  data: Uint8Array,
+): Promise<void> {
   const sealed = data.byteLength === 0 ? null : ctx.rootKey.seal(data, fieldsOf(id));
   await writing(tx).updateTable('instances').set({ user_data: sealed }).where('id', '=', id).execute();
 }

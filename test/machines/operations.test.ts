@@ -140,6 +140,15 @@ describe('instances without guests', { concurrency: false }, () => {
       'UnsupportedOperation',
       /MetadataOptions\.HttpProtocolIpv6/,
     ],
+    [
+      'tags that a guest cannot be told',
+      {
+        MetadataOptions: { InstanceMetadataTags: 'enabled' },
+        TagSpecifications: [{ ResourceType: 'instance', Tags: [{ Key: 'team/name', Value: 'x' }] }],
+      },
+      'InvalidParameterValue',
+      /'team\/name' is not a valid tag key/,
+    ],
     ['no hop', { MetadataOptions: { HttpPutResponseHopLimit: 0 } }, 'InvalidParameterValue', /between 1 and 64/],
     ['65 hops', { MetadataOptions: { HttpPutResponseHopLimit: 65 } }, 'InvalidParameterValue', /between 1 and 64/],
     [

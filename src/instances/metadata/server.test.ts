@@ -170,6 +170,20 @@ describe('the metadata service', () => {
     caller = ONE;
   });
 
+  test('a connection carries one request, whatever a guest sends along', async () => {
+    const one = 'GET /latest/meta-data/instance-id HTTP/1.1\r\n\r\n';
+    const said = await new Promise<string>((resolve) => {
+      let all = '';
+      const socket = connect(port, '127.0.0.1', () => socket.write(one.repeat(500)));
+      socket.on('error', () => {});
+      socket.on('data', (chunk) => {
+        all += String(chunk);
+      });
+      socket.once('close', () => resolve(all));
+    });
+    assert.equal(said.match(/200 OK/g)?.length, 1);
+  });
+
   const HOSTILE: readonly [what: string, bytes: string][] = [
     ['no HTTP', '\u0000\u0001\u0002\r\n\r\n'],
     ['headers without end', `GET / HTTP/1.1\r\n${'x: y\r\n'.repeat(4000)}`],

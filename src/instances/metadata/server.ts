@@ -80,6 +80,7 @@ export function createMetadataServer({ view, clock, log }: MetadataServerDeps): 
   }
 
   const server = createServer({ maxHeaderSize: HEADER_BYTES_MAX, requireHostHeader: false }, serve);
+  server.maxRequestsPerSocket = 1;
   server.on('clientError', (_error, socket) => socket.destroy());
   return {
     accept(id, stream) {

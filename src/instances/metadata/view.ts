@@ -5,11 +5,15 @@ import type { Tag } from '../../tags/tags.ts';
 import { attachmentOf, type Context, reading, volumesOf } from '../context.ts';
 import type { InstanceRecord } from '../instances.ts';
 import { findInstance } from '../tables.ts';
+import { isMetadataTagKey } from '../tag-keys.ts';
 import { readUserData } from '../user-data.ts';
 import type { MetadataView } from './server.ts';
 import { LABEL, type Tree } from './tree.ts';
 
-export async function metadataOf(ctx: Context, id: InstanceId): Promise<MetadataView | undefined> {
+/** What of the folder's context it takes to tell. */
+export type Telling = Pick<Context, 'db' | 'network' | 'tags' | 'volumes' | 'rootKey' | 'roles' | 'clock'>;
+
+export async function metadataOf(ctx: Telling, id: InstanceId): Promise<MetadataView | undefined> {
   const record = await findInstance(reading(ctx), id);
   if (!record?.metadata) return undefined;
   const { ownerId, region } = record;
@@ -97,7 +101,7 @@ function interfaceTree(
   };
 }
 
-async function blockDevices(ctx: Context, record: InstanceRecord): Promise<Tree> {
+async function blockDevices(ctx: Telling, record: InstanceRecord): Promise<Tree> {
   const short = (device: string) => device.replace(/^\/dev\//, '');
   const names: Record<string, string> = { ami: short(record.rootDeviceName), root: record.rootDeviceName };
   const devices = (await volumesOf(ctx, record)).map((volume) => attachmentOf(volume, record.id)?.device ?? '');
@@ -110,12 +114,13 @@ async function blockDevices(ctx: Context, record: InstanceRecord): Promise<Tree>
 }
 
 function tagTree(tags: readonly Tag[]): Tree {
-  // Keys that could not be a name in a path are refused when the option is enabled.
-  return Object.fromEntries(tags.map(({ Key, Value }) => [Key, Value]));
+  // A launch with such a key is refused; one that was added later cannot be told.
+  const named = tags.filter(({ Key }) => isMetadataTagKey(Key));
+  return Object.fromEntries(named.map(({ Key, Value }) => [Key, Value]));
 }
 
 async function roleTree(
-  ctx: Context,
+  ctx: Telling,
   record: InstanceRecord,
   profile: NonNullable<InstanceRecord['profile']>,
 ): Promise<Tree | undefined> {

@@ -3,6 +3,8 @@ import type { InstanceMetadataOptionsRequest, ModifyInstanceMetadataOptionsComma
 import type { ConditionValues } from '../../authz/authorizer.ts';
 import type { ImageRecord } from '../../images/images.ts';
 import type { MetadataOptions } from '../../instances/instances.ts';
+import { isMetadataTagKey } from '../../instances/tag-keys.ts';
+import type { Tag } from '../../tags/tags.ts';
 import type { OperationOf } from '../operation.ts';
 import { dryRun, refuseAllBut } from './common.ts';
 import { invalidParameterCombination, invalidParameterValue, unsupportedParameter } from './errors.ts';
@@ -62,6 +64,15 @@ export function launchMetadata(
   return { httpEndpoint: 'enabled', instanceTags: 'disabled', ...byImage, ...given };
 }
 
+/** Tags that the guest shall see must be names in a path. */
+export function requireMetadataTags(options: Pick<MetadataOptions, 'instanceTags'>, tags: readonly Tag[]): void {
+  const wrong = options.instanceTags === 'enabled' ? tags.find(({ Key }) => !isMetadataTagKey(Key)) : undefined;
+  if (!wrong) return;
+  throw invalidParameterValue(
+    `'${wrong.Key}' is not a valid tag key. Tag keys must match pattern ([0-9a-zA-Z\\-_+=,.@:]{1,255}), and must not be a reserved name ('.', '..', '_index')`,
+  );
+}
+
 export function metadataContext(options: MetadataOptions): ConditionValues {
   return {
     'ec2:MetadataHttpEndpoint': options.httpEndpoint,
@@ -82,6 +93,10 @@ export const modifyInstanceMetadataOptions =
     });
     dryRun(input);
     if (Object.keys(change).length === 0) throw invalidParameterCombination('No metadata options specified.');
+    if (change.instanceTags === 'enabled') {
+      const tags = await deps.tags.of(record.ownerId, record.region, [record.id]);
+      requireMetadataTags({ instanceTags: 'enabled' }, tags.get(record.id) ?? []);
+    }
     const metadata = await deps.db.write((tx) => deps.instances.modifyMetadata(tx, permit, change));
     return { InstanceId: record.id, InstanceMetadataOptions: showMetadataOptions({ ...record, metadata }) };
   };

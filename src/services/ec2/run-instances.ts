@@ -17,7 +17,7 @@ import { authorizePassRole, type NamedProfile, requireProfile } from './instance
 import { type InstanceDeps, showReservations, viewOf } from './instance-shapes.ts';
 import { type ResolvedLaunchTemplate, resolveLaunchTemplate } from './launch-template-access.ts';
 import { mergeLaunchTemplate } from './merge-launch-template.ts';
-import { launchMetadata, metadataContext } from './metadata-options.ts';
+import { launchMetadata, metadataContext, requireMetadataTags } from './metadata-options.ts';
 import { type PlannedDevice, planDevices } from './run-instances-devices.ts';
 import {
   type Placement,
@@ -107,6 +107,7 @@ async function checked(deps: InstanceDeps, call: Call, request: RunInstancesRequ
   const keyPair = await requireKeyPair(deps, call, input.KeyName);
   const devices = await planDevices(deps, call, image, input.BlockDeviceMappings ?? [], placement.subnet.zone);
   const metadata = launchMetadata(input.MetadataOptions, image);
+  requireMetadataTags(metadata, tags.get('instance') ?? []);
   const userData = input.UserData === undefined ? undefined : readUserData(input.UserData);
   const profile = input.IamInstanceProfile ? await requireProfile(deps, call, input.IamInstanceProfile) : undefined;
   const given = { keyPair, metadata, profile, userData };
