@@ -117,8 +117,10 @@ async function makeVolumes(ctx: Context, record: InstanceRecord, payload: Launch
 
 /** Detaches and deletes a volume of the instance, wherever its making ended. */
 export async function removeVolume(ctx: Context, record: InstanceRecord, id: VolumeId): Promise<void> {
-  await ctx.volumes.detach(id, record.id);
-  if (await ctx.volumes.find(record.region, id)) await ctx.volumes.delete(id);
+  // In one: a volume that a crash leaves detached is known to nobody as the instance's.
+  await ctx.volumes.detach(id, record.id, { andDelete: true });
+  const unattached = await ctx.volumes.find(record.region, id);
+  if (unattached && unattached.state !== 'deleting') await ctx.volumes.delete(id);
   await ctx.db.write((tx) => ctx.tags.removeAll(tx, record.ownerId, record.region, id));
 }
 

@@ -16,6 +16,7 @@ import {
   type WrappedDataKey,
   wrappedKeyOf,
 } from './data-keys.ts';
+import { DELETE_VOLUME } from './delete-volume.ts';
 import type { OpenDataKey } from './storage.ts';
 import { type AttachmentRow, reading, type VolumeRow, volumeRow, writing } from './tables.ts';
 
@@ -205,7 +206,12 @@ export async function closeForInstance(ctx: Context, id: VolumeId, instanceId: I
   );
 }
 
-export async function detach(ctx: Context, id: VolumeId, instanceId: InstanceId): Promise<void> {
+export async function detach(
+  ctx: Context,
+  id: VolumeId,
+  instanceId: InstanceId,
+  { andDelete = false }: { readonly andDelete?: boolean } = {},
+): Promise<void> {
   if (!(await attachmentRow(ctx, id, instanceId))) return;
   await closeForInstance(ctx, id, instanceId);
   await ctx.db.write(async (tx) => {
@@ -215,11 +221,12 @@ export async function detach(ctx: Context, id: VolumeId, instanceId: InstanceId)
       .where('volume_id', '=', id)
       .where('instance_id', '=', instanceId)
       .execute();
-    await queries
+    const { numUpdatedRows } = await queries
       .updateTable('volumes')
-      .set({ state: 'available' })
+      .set({ state: andDelete ? 'deleting' : 'available' })
       .where('id', '=', id)
       .where('state', '=', 'in-use')
-      .execute();
+      .executeTakeFirstOrThrow();
+    if (andDelete && numUpdatedRows > 0n) await ctx.jobs.enqueue(tx, DELETE_VOLUME, { id });
   });
 }

@@ -197,7 +197,7 @@ function volumesOf(ctx: Context, ebsDefaults: EbsDefaults, snapshots: Snapshots)
     openForInstance: (call, volume, instanceId) => attachments.openForInstance(ctx, call, volume, instanceId),
     reopenForInstance: (volume, instanceId) => attachments.reopenForInstance(ctx, volume, instanceId),
     closeForInstance: (volume, instanceId) => attachments.closeForInstance(ctx, volume, instanceId),
-    detach: (volume, instanceId) => attachments.detach(ctx, volume, instanceId),
+    detach: (volume, instanceId, options) => attachments.detach(ctx, volume, instanceId, options),
     async setDeleteOnTermination(tx, volume, instanceId, value) {
       await writing(tx)
         .updateTable('volume_attachments')

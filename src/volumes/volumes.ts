@@ -239,7 +239,7 @@ export interface Volumes {
   /** Stop of the instance: closes the volume and retires the instance's grant; the attachment stays (K-9). */
   closeForInstance(volume: VolumeId, instanceId: InstanceId): Promise<void>;
   /** Detach: as close, and the attachment goes. */
-  detach(volume: VolumeId, instanceId: InstanceId): Promise<void>;
+  detach(volume: VolumeId, instanceId: InstanceId, options?: { readonly andDelete?: boolean }): Promise<void>;
   setDeleteOnTermination(tx: Tx, volume: VolumeId, instanceId: InstanceId, value: boolean): Promise<void>;
   /** Marks the volume `deleting`; a job deletes overlays, grants and the record. Refuses while attached. */
   delete(volume: VolumeId): Promise<void>;

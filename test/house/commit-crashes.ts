@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 import * as ec2 from '@aws-sdk/client-ec2';
-import { CreateKeyCommand, KMSClient } from '@aws-sdk/client-kms';
+import { CreateKeyCommand, DisableKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import { type Ingot, startIngot } from './ingot.ts';
 
 const REGION = 'eu-central-1';
@@ -19,6 +19,7 @@ export interface World {
   readonly ingot: Ingot;
   readonly killFile: string;
   readonly otherKey: string;
+  readonly disabledKey: string;
   readonly volume: string;
   readonly snapshot: string;
   readonly image: string;
@@ -77,6 +78,25 @@ export const WORKS: readonly Work[] = [
         MaxCount: 1,
         BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { Encrypted: true, KmsKeyId: otherKey } }],
       }),
+  },
+  {
+    name: 'RunInstances with a key that is disabled',
+    command: (_, { image, disabledKey }) =>
+      new ec2.RunInstancesCommand({
+        ImageId: image,
+        InstanceType: 't3.micro',
+        MinCount: 1,
+        MaxCount: 1,
+        BlockDeviceMappings: [
+          { DeviceName: '/dev/xvda', Ebs: {} },
+          { DeviceName: '/dev/xvdb', Ebs: { VolumeSize: 1, Encrypted: true, KmsKeyId: disabledKey } },
+        ],
+      }),
+  },
+  {
+    name: 'CreateVolume with a key that is disabled',
+    command: (_, { disabledKey }) =>
+      new ec2.CreateVolumeCommand({ AvailabilityZone: ZONE, Size: 1, Encrypted: true, KmsKeyId: disabledKey }),
   },
   {
     name: 'StopInstances',
@@ -155,7 +175,17 @@ export async function openWorld(): Promise<World> {
       BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { SnapshotId } }],
     }),
   );
-  return { ingot, killFile, otherKey: await newKey(), volume: VolumeId!, snapshot: SnapshotId!, image: ImageId! };
+  const disabledKey = await newKey();
+  await kms.send(new DisableKeyCommand({ KeyId: disabledKey }));
+  return {
+    ingot,
+    killFile,
+    disabledKey,
+    otherKey: await newKey(),
+    volume: VolumeId!,
+    snapshot: SnapshotId!,
+    image: ImageId!,
+  };
 }
 
 /** Gives whether the server died: `false` where the work has fewer commits than that. */

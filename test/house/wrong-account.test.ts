@@ -14,7 +14,7 @@ import { DescribeKeyCommand, GetKeyPolicyCommand, KMSClient, ListGrantsCommand }
 import { CreateAccountCommand, OrganizationsClient } from '@aws-sdk/client-organizations';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
 import { type ClientConfig, type Credentials, type Ingot, startIngot } from './ingot.ts';
-import { call, implementedOperations, KEY_ID, sampleInput } from './operations.ts';
+import { call, implementedOperations, KEY_ID, SAMPLE_ROOT, sampleInput } from './operations.ts';
 import { makeResources } from './resources.ts';
 
 const ADMINISTRATOR = 'arn:aws:iam::aws:policy/AdministratorAccess';
@@ -110,14 +110,40 @@ describe("an administrator of another account, with our resources' ids", () => {
     assert.deepEqual(await state(), before);
   });
 
+  it('is told the same of what is ours as of what is not there', async () => {
+    // Of the same form as the real ones, in our account and Region.
+    const account = /\d{12}/.exec(real.get(SAMPLE_ROOT)!)![0];
+    const madeUp = new Map([...real].map(([sample]) => [sample, sample.replace(/\d{12}/, account)]));
+    madeUp.set(KEY_ID, `arn:aws:kms:eu-central-1:${account}:key/${KEY_ID}`);
+    const told: string[] = [];
+    for (const { service, operation } of await implementedOperations()) {
+      const text = JSON.stringify(sampleInput(service, operation, real));
+      if (![...real.values()].some((id) => text.includes(id))) continue;
+      const ofOurs = await call(stranger, service, operation, sampleInput(service, operation, real));
+      const ofNothing = await call(stranger, service, operation, sampleInput(service, operation, madeUp));
+      const without = (failure: typeof ofOurs) => {
+        let plain = failure ? `${failure.code} ${failure.status} ${failure.message}` : 'served';
+        plain = plain.replace(/Encoded authorization failure message: .*/, '');
+        for (const [sample, id] of real) plain = plain.replaceAll(id, 'ID').replaceAll(madeUp.get(sample)!, 'ID');
+        return plain.replaceAll(/[0-9a-f]{17}|[0-9a-f-]{36}/g, 'ID');
+      };
+      // Of images AWS tells that they exist (SH-20).
+      if (ofOurs?.code === 'AuthFailure' && /^Not authorized for images?:/.test(ofOurs.message)) continue;
+      if (without(ofOurs) !== without(ofNothing)) {
+        told.push(`${service} ${operation}: ${without(ofOurs)} | ${without(ofNothing)}`);
+      }
+    }
+    assert.deepEqual(told, []);
+  });
+
   it('sees none of it in lists, and nothing of it in the trail', async () => {
     const ec2 = new EC2Client(stranger);
     assert.deepEqual((await ec2.send(new DescribeImagesCommand({ Owners: ['self'] }))).Images, []);
     assert.deepEqual((await ec2.send(new DescribeImagesCommand({}))).Images, []);
     const { Snapshots = [] } = await ec2.send(new DescribeSnapshotsCommand({}));
     assert.deepEqual(
-      Snapshots.map(({ State, StateMessage }) => [State, StateMessage]),
-      [['error', 'Source snapshot is not found']],
+      [...new Set(Snapshots.map(({ State, StateMessage }) => `${State}: ${StateMessage}`))],
+      ['error: Source snapshot is not found'],
     );
     assert.deepEqual((await ec2.send(new DescribeVolumesCommand({}))).Volumes, []);
     assert.deepEqual((await ec2.send(new DescribeInstancesCommand({}))).Reservations, []);
