@@ -280,7 +280,7 @@ async function insertEntry(tx: Tx, entry: AuditEntry): Promise<void> {
   const recipients = recipientsOf(entry);
   const sharedEventId = recipients.length > 1 ? newUuid() : undefined;
   for (const recipient of recipients) {
-    const eventId = newUuid();
+    const eventId = (recipient === call.caller.accountId && call.audit?.eventId) || newUuid();
     const inserted = await tx
       .as<AuditTables>()
       .executeQuery(

@@ -1,5 +1,5 @@
 /** Who calls: what a verified signature, or a service acting by itself, amounts to. */
-import type { AccountId, Arn, InstanceId, Region } from '../ids.ts';
+import { type AccountId, type Arn, type InstanceId, newUuid, type Region } from '../ids.ts';
 
 /** The principal behind a request (authorization-and-wire 2.9). */
 export interface Caller {
@@ -77,6 +77,8 @@ export interface AuditFacts {
 
 /** The facts of one call, gathered while it runs. */
 export class AuditNotes {
+  /** Id of the record in the caller's own trail, known before it is written. */
+  readonly eventId: string = newUuid();
   #facts: AuditFacts = {};
   get facts(): AuditFacts {
     return this.#facts;

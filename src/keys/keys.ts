@@ -107,7 +107,7 @@ function keysOf(parts: KeyParts) {
   };
 }
 
-const ROOT_CHECK_FIELDS: Fields = [['purpose', 'root-key-check']];
+export const ROOT_CHECK_FIELDS: Fields = [['purpose', 'root-key-check']];
 
 /** A root key that opens nothing here must be noticed at start-up, not by the first Decrypt. */
 async function checkRootKey(store: KeyStore, rootKey: RootKey): Promise<void> {

@@ -1,7 +1,7 @@
 /** {@link KeysOnBehalf}: authorize the original caller, act by the methods of the KMS API, leave one audit record. */
 import type { Audit } from '../audit/audit.ts';
 import { Denied, denialBehind } from '../authz/authorizer.ts';
-import type { Call } from '../authz/caller.ts';
+import { AuditNotes, type Call } from '../authz/caller.ts';
 import { systemPermit } from '../authz/permit.ts';
 import type { Fields } from '../crypto/fields.ts';
 import { randomBytes } from '../crypto/random.ts';
@@ -26,6 +26,8 @@ const ALGORITHM = 'SYMMETRIC_DEFAULT';
 
 /** Facts of one call for its audit record, filled in while it runs. */
 interface Trail {
+  /** Gives the record its id, which stands with the use of the key. */
+  readonly notes: AuditNotes;
   readonly keys: KeyRecord[];
   responseElements?: unknown;
   additionalEventData?: unknown;
@@ -50,7 +52,7 @@ export function createKeysOnBehalf(
   ) {
     const key = await keyOf(call, arn, action);
     trail.keys.push(key);
-    const permit = await keys.access.authorize(call, action, key, request);
+    const permit = await keys.access.authorize({ ...call, audit: trail.notes }, action, key, request);
     // EC2 and EBS take symmetric encryption keys only (6.7).
     const asked: string = action;
     if (asked !== 'kms:DescribeKey' && !isSymmetric(key)) {
@@ -67,10 +69,10 @@ export function createKeysOnBehalf(
     requestParameters: unknown,
     work: (trail: Trail) => Promise<Result>,
   ): Promise<Result> {
-    const trail: Trail = { keys: [] };
+    const trail: Trail = { notes: new AuditNotes(), keys: [] };
     const record = (error?: { code: string; message: string }, denied?: Denied) =>
       audit.record({
-        call,
+        call: { ...call, audit: trail.notes },
         eventSource: 'kms.amazonaws.com',
         eventName,
         readOnly,

@@ -73,7 +73,7 @@ export interface KeysTables {
   };
   keys_tag: { key_arn: string; tag_key: string; tag_value: string };
   /** The last cryptographic operation with a key (kms 3.8). */
-  keys_usage: { key_arn: string; operation: string; used_at: number; request_id: string };
+  keys_usage: { key_arn: string; operation: string; used_at: number; request_id: string; event_id: string | null };
   /** One sealed message that only the installation's own root key opens. */
   keys_root_check: { id: number; sealed: Uint8Array };
 }
@@ -194,6 +194,12 @@ export const keysMigrations: readonly Migration[] = [
         .addColumn('used_at', 'integer', (c) => c.notNull())
         .addColumn('request_id', 'text', (c) => c.notNull())
         .execute();
+    },
+  },
+  {
+    id: 'keys-0003',
+    async up(schema) {
+      await schema.schema.alterTable('keys_usage').addColumn('event_id', 'text').execute();
     },
   },
 ];

@@ -13,6 +13,8 @@ export interface KeyUse {
   readonly at: Date;
   /** Of the request that used the key. */
   readonly requestId: string;
+  /** Of its record in the trail of the caller's account. */
+  readonly eventId?: string;
 }
 
 export class KeyUses {
@@ -28,7 +30,9 @@ export class KeyUses {
   /** Notes a successful operation. What Ingot does by itself is no use of the key. */
   note(key: KeyRecord, operation: string, permit: Permit): void {
     if (!permit.call) return;
-    this.#unwritten.set(key.arn, { operation, at: this.#clock(), requestId: permit.call.requestId });
+    const { requestId, audit } = permit.call;
+    const use = { operation, at: this.#clock(), requestId };
+    this.#unwritten.set(key.arn, audit ? { ...use, eventId: audit.eventId } : use);
   }
 
   /** `undefined` where the key was not used since {@link KeyRecord.usageSince}. */
@@ -41,7 +45,14 @@ export class KeyUses {
       .selectAll()
       .where('key_arn', '=', key.arn)
       .executeTakeFirst();
-    return row && { operation: row.operation, at: new Date(row.used_at), requestId: row.request_id };
+    return (
+      row && {
+        operation: row.operation,
+        at: new Date(row.used_at),
+        requestId: row.request_id,
+        ...(row.event_id === null ? {} : { eventId: row.event_id }),
+      }
+    );
   }
 
   /** Whole days since the last use, or since uses are recorded: kms:TrailingDaysWithoutKeyUsage. */
@@ -60,7 +71,12 @@ export class KeyUses {
         for (const [arn, use] of writing) {
           const key = await tables.selectFrom('keys_key').select('arn').where('arn', '=', arn).executeTakeFirst();
           if (!key) continue;
-          const values = { operation: use.operation, used_at: use.at.getTime(), request_id: use.requestId };
+          const values = {
+            operation: use.operation,
+            used_at: use.at.getTime(),
+            request_id: use.requestId,
+            event_id: use.eventId ?? null,
+          };
           await tables
             .insertInto('keys_usage')
             .values({ key_arn: arn, ...values })

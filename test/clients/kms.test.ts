@@ -29,5 +29,6 @@ it('boto3 and pyca/cryptography agree with every kind of key', { skip: withoutPy
     shared_secrets: ['ECC_NIST_P256', 'ECC_NIST_P384', 'ECC_NIST_P521'],
     oaep: ['RSAES_OAEP_SHA_1', 'RSAES_OAEP_SHA_256'],
     key_pairs: ['RSA_2048', 'ECC_NIST_P384', 'ECC_NIST_EDWARDS25519'],
+    last_use: ['Encrypt'],
   });
 });

@@ -158,6 +158,16 @@ def check_key_pairs():
     return specs
 
 
+def last_use():
+    """The event of the last use of a key, as the trail has it."""
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    kms.encrypt(KeyId=key, Plaintext=MESSAGE)
+    event = kms.get_key_last_usage(KeyId=key)["KeyLastUsage"]["CloudTrailEventId"]
+    attribute = {"AttributeKey": "EventId", "AttributeValue": event}
+    found = boto3.client("cloudtrail").lookup_events(LookupAttributes=[attribute])["Events"]
+    return [each["EventName"] for each in found]
+
+
 print(
     json.dumps(
         {
@@ -167,6 +177,7 @@ print(
             "shared_secrets": check_shared_secrets(),
             "oaep": check_oaep(),
             "key_pairs": check_key_pairs(),
+            "last_use": last_use(),
         }
     )
 )

@@ -14,6 +14,7 @@ export const getKeyLastUsage =
         ? {
             Operation: use.operation as KeyLastUsageTrackingOperation,
             Timestamp: use.at,
+            ...(use.eventId === undefined ? {} : { CloudTrailEventId: use.eventId }),
             KmsRequestId: use.requestId,
           }
         : {},

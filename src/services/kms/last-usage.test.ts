@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KeyUses } from '../../keys/usage.ts';
-import { failureOf, openKms, START, type World } from './test-kms.ts';
+import { failureOf, openKms, REGION, START, type World } from './test-kms.ts';
 
 const DAY_MS = 86_400_000;
 const Plaintext = new Uint8Array([1]);
@@ -29,6 +29,7 @@ test('3.8: what was never used says so; only successful cryptographic operations
   assert.deepEqual((await lastUse(world, KeyId!)).KeyLastUsage, {
     Operation: 'Encrypt',
     Timestamp: new Date(START.getTime() + DAY_MS),
+    CloudTrailEventId: call.audit?.eventId,
     KmsRequestId: call.requestId,
   });
 });
@@ -44,7 +45,12 @@ test('3.8: ReEncrypt counts for both keys, and what EBS does for its callers cou
   }
   const call = world.callOf(world.root, { viaService: 'ec2.eu-central-1.amazonaws.com' });
   await world.onBehalf.generateDataKeyWithoutPlaintext(call, one.Arn as never, 64, {});
-  assert.equal((await lastUse(world, one.KeyId!)).KeyLastUsage?.Operation, 'GenerateDataKeyWithoutPlaintext');
+  const used = (await lastUse(world, one.KeyId!)).KeyLastUsage;
+  assert.equal(used?.Operation, 'GenerateDataKeyWithoutPlaintext');
+  const place = { account: world.account, region: REGION, limit: 1 };
+  const attribute = { key: 'EventId', value: used?.CloudTrailEventId ?? '' } as const;
+  const [event] = await world.audit.lookUp({ ...place, attribute });
+  assert.equal(JSON.parse(event!.document).eventName, 'GenerateDataKeyWithoutPlaintext');
 });
 
 test('uses are written together, outlive the process, and go with their key', async () => {
