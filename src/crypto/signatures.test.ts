@@ -63,6 +63,9 @@ test('key pairs come back from PKCS#8 and SubjectPublicKeyInfo, know their kind,
   }
   assert.equal(PrivateKey.take(new Uint8Array(40)), undefined);
   assert.equal(PublicKey.read(new Uint8Array(40)), undefined);
+  const offCurve = pair('p-256').publicKey().spki();
+  offCurve[offCurve.byteLength - 1]! ^= 1;
+  assert.equal(PublicKey.read(offCurve), undefined, 'a point that is not on the curve is no public key');
 });
 
 const SCHEMES: readonly [KeyPairKind, SignatureScheme][] = [

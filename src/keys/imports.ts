@@ -42,13 +42,13 @@ export type WrappingAlgorithm = keyof typeof WRAPPING_ALGORITHMS;
 export const WRAPPING_KEYS = { RSA_2048: 'rsa-2048', RSA_3072: 'rsa-3072', RSA_4096: 'rsa-4096' } as const;
 export type WrappingKeySpec = keyof typeof WRAPPING_KEYS;
 
+/** What a token says; the wrapping key's PKCS#8 follows it. See docs/formats/key-material.md. */
 interface Token {
   readonly keyArn: Arn;
   readonly algorithm: WrappingAlgorithm;
-  /** PKCS#8 DER, base64. */
-  readonly privateKey: string;
   readonly validTo: number;
 }
+const TOKEN_LENGTH_BYTES = 4;
 
 export interface ImportParameters {
   readonly token: Uint8Array;
@@ -142,24 +142,26 @@ export function importMethods(parts: KeyParts) {
   }
 
   /** @throws {Refusal} `import-token-invalid` or `import-token-expired` (17.4). */
-  function readToken(key: KeyRecord, token: Uint8Array): Token {
-    let read: Token;
+  function readToken(key: KeyRecord, token: Uint8Array): { algorithm: WrappingAlgorithm; pair: PrivateKey } {
+    let bytes: Uint8Array<ArrayBuffer>;
     try {
-      read = JSON.parse(Buffer.from(rootKey.open(token, TOKEN_FIELDS)).toString()) as Token;
+      bytes = rootKey.open(token, TOKEN_FIELDS);
     } catch (cause) {
       if (cause instanceof IntegrityError) throw refuse('import-token-invalid', {}, { cause });
       throw cause;
     }
-    if (read.keyArn !== key.arn) throw refuse('import-token-invalid');
-    if (read.validTo <= clock().getTime()) throw refuse('import-token-expired');
-    return read;
+    const split = TOKEN_LENGTH_BYTES + new DataView(bytes.buffer).getUint32(0);
+    const pair = PrivateKey.take(bytes.subarray(split));
+    const told = JSON.parse(Buffer.from(bytes.subarray(TOKEN_LENGTH_BYTES, split)).toString()) as Token;
+    if (!pair) throw new IntegrityError('the wrapping key in an import token');
+    if (told.keyArn !== key.arn) throw refuse('import-token-invalid');
+    if (told.validTo <= clock().getTime()) throw refuse('import-token-expired');
+    return { algorithm: told.algorithm, pair };
   }
 
   /** @throws {Refusal} `material-undecipherable` or `material-incorrect` (17.4). */
   function unwrap(key: KeyRecord, { token, wrapped }: MaterialImport): Uint8Array<ArrayBuffer> {
-    const { algorithm, privateKey } = readToken(key, token);
-    const pair = PrivateKey.take(Buffer.from(privateKey, 'base64'));
-    if (!pair) throw new IntegrityError('the wrapping key in an import token');
+    const { algorithm, pair } = readToken(key, token);
     const { hash, keyWrap } = WRAPPING_ALGORITHMS[algorithm];
     const bytes = keyWrap ? unwrapByAesKeyWrap(pair, hash, wrapped) : decryptOaep(pair, hash, wrapped);
     if (!bytes) throw refuse('material-undecipherable');
@@ -241,14 +243,15 @@ export function importMethods(parts: KeyParts) {
       const pair = await generateKeyPair(WRAPPING_KEYS[spec]);
       const pkcs8 = pair.exposePkcs8();
       const validTo = new Date(clock().getTime() + TOKEN_MS);
-      const token: Token = {
-        keyArn: key.arn,
-        algorithm,
-        privateKey: Buffer.from(pkcs8).toString('base64'),
-        validTo: validTo.getTime(),
-      };
+      const told: Token = { keyArn: key.arn, algorithm, validTo: validTo.getTime() };
+      const header = Buffer.from(JSON.stringify(told));
+      const bytes = new Uint8Array(TOKEN_LENGTH_BYTES + header.byteLength + pkcs8.byteLength);
+      new DataView(bytes.buffer).setUint32(0, header.byteLength);
+      bytes.set(header, TOKEN_LENGTH_BYTES);
+      bytes.set(pkcs8, TOKEN_LENGTH_BYTES + header.byteLength);
       pkcs8.fill(0);
-      const sealed = rootKey.seal(Buffer.from(JSON.stringify(token)), TOKEN_FIELDS);
+      const sealed = rootKey.seal(bytes, TOKEN_FIELDS);
+      bytes.fill(0);
       return { token: sealed, publicKey: pair.publicKey().spki(), validTo };
     },
 

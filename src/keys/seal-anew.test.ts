@@ -7,7 +7,7 @@ import { openRootKey, RootKeyError } from '../crypto/root-key.ts';
 import type { Db } from '../db/db.ts';
 import { openTestDb } from '../db/test-db.ts';
 import type { Arn } from '../ids.ts';
-import { SYMMETRIC_DEFAULT } from './key-specs.ts';
+import { type KeySpec, SYMMETRIC_DEFAULT } from './key-specs.ts';
 import { ROOT_CHECK_FIELDS } from './keys.ts';
 import { materialDigestFields, newSymmetricMaterial, openMaterial, sealMaterial } from './material.ts';
 import { sealKeyMaterialAnew } from './seal-anew.ts';
@@ -89,11 +89,17 @@ async function world() {
 const placeOf = (ids: readonly string[], index: number) => ({
   keyArn: arnOf(index),
   materialId: ids[index]!,
-  spec: SYMMETRIC_DEFAULT,
+  spec: SYMMETRIC_DEFAULT as KeySpec,
 });
 const sealedOf = async (db: Db, index: number) =>
-  (await db.read<KeysTables>().selectFrom('keys_material').select('sealed').where('key_arn', '=', arnOf(index)).execute())[0]!
-    .sealed;
+  (
+    await db
+      .read<KeysTables>()
+      .selectFrom('keys_material')
+      .select('sealed')
+      .where('key_arn', '=', arnOf(index))
+      .execute()
+  )[0]!.sealed;
 
 test('after a rotation everything is sealed anew, once, and the earlier key opens none of it', async () => {
   await using at = await world();
@@ -132,7 +138,10 @@ test('stopped in the middle, it goes on where it was; what changed meanwhile sta
       if (writes === 2) {
         // Deleted after it was read, before it is written.
         await at.db.write(async (tx) => {
-          const update = tx.as<KeysTables>().updateTable('keys_material').set({ sealed: new Uint8Array(0) });
+          const update = tx
+            .as<KeysTables>()
+            .updateTable('keys_material')
+            .set({ sealed: new Uint8Array(0) });
           await update.where('key_arn', '=', arnOf(150)).execute();
         });
       }
