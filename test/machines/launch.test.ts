@@ -1,13 +1,11 @@
 /** The whole server with real machines: launch from a sealed snapshot, keys that refuse, restarts in between. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { open, readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { type AddressInfo, connect as connectTo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { CompleteSnapshotCommand, EBSClient, PutSnapshotBlockCommand, StartSnapshotCommand } from '@aws-sdk/client-ebs';
 import {
   AttachVolumeCommand,
   CreateKeyPairCommand,
@@ -16,7 +14,6 @@ import {
   DescribeInstancesCommand,
   DescribeKeyPairsCommand,
   DescribeNetworkInterfacesCommand,
-  DescribeSnapshotsCommand,
   DescribeVolumesCommand,
   DetachVolumeCommand,
   EC2Client,
@@ -24,7 +21,6 @@ import {
   type Instance,
   type InstanceStateName,
   RebootInstancesCommand,
-  RegisterImageCommand,
   RunInstancesCommand,
   type RunInstancesCommandInput,
   StartInstancesCommand,
@@ -43,9 +39,9 @@ import { type BootImage, buildBootImage } from '../../demo/image/build.ts';
 import { whyNoLinuxImage } from '../../demo/image/linux.ts';
 import { newEc2Id } from '../../src/ids.ts';
 import { Ingot } from '../house/ingot.ts';
+import { importGolden } from './golden.ts';
 import { killMachinesOf, noQemu, until } from './support.ts';
 
-const BLOCK = 524_288;
 const SECRET = newEc2Id('secret');
 const skip = noQemu() || (await whyNoLinuxImage()) || false;
 
@@ -71,7 +67,6 @@ describe('instances with real machines', { skip, concurrency: false }, () => {
   let ingot: Ingot;
   let image: BootImage;
   let ec2: EC2Client;
-  let ebs: EBSClient;
   let kms: KMSClient;
   let keyArn: string;
   let imageId: string;
@@ -88,7 +83,6 @@ describe('instances with real machines', { skip, concurrency: false }, () => {
   async function connect() {
     const config = await ingot.client();
     ec2 = new EC2Client(config);
-    ebs = new EBSClient(config);
     kms = new KMSClient(config);
   }
   /** A key pair, user data, and a role that EC2 may hand to instances. */
@@ -139,37 +133,6 @@ describe('instances with real machines', { skip, concurrency: false }, () => {
     }
     return held;
   }
-  async function importImage(): Promise<string> {
-    const started = await ebs.send(new StartSnapshotCommand({ VolumeSize: 1, Encrypted: true, KmsKeyArn: keyArn }));
-    const file = await open(image.path);
-    let count = 0;
-    try {
-      for (let index = 0; index * BLOCK < image.sizeBytes; index++) {
-        const block = Buffer.alloc(BLOCK);
-        await file.read(block, 0, BLOCK, index * BLOCK);
-        if (block.every((byte) => byte === 0)) continue;
-        count++;
-        await ebs.send(
-          new PutSnapshotBlockCommand({
-            SnapshotId: started.SnapshotId,
-            BlockIndex: index,
-            BlockData: block,
-            DataLength: BLOCK,
-            Checksum: createHash('sha256').update(block).digest('base64'),
-            ChecksumAlgorithm: 'SHA256',
-          }),
-        );
-      }
-    } finally {
-      await file.close();
-    }
-    await ebs.send(new CompleteSnapshotCommand({ SnapshotId: started.SnapshotId, ChangedBlocksCount: count }));
-    return until('the snapshot is completed', async () => {
-      const { Snapshots } = await ec2.send(new DescribeSnapshotsCommand({ SnapshotIds: [started.SnapshotId!] }));
-      return Snapshots![0]!.State === 'completed' && started.SnapshotId!;
-    });
-  }
-
   before(async () => {
     sshPort = await freePort();
     const reached = ['--guest-network', 'forward', '--guest-ssh-port', String(sshPort)];
@@ -178,18 +141,7 @@ describe('instances with real machines', { skip, concurrency: false }, () => {
     await connect();
     await prepareLaunch();
     keyArn = (await kms.send(new CreateKeyCommand({}))).KeyMetadata!.Arn!;
-    const snapshotId = await importImage();
-    const registered = await ec2.send(
-      new RegisterImageCommand({
-        Name: 'golden',
-        Architecture: 'x86_64',
-        VirtualizationType: 'hvm',
-        RootDeviceName: '/dev/xvda',
-        ImdsSupport: 'v2.0',
-        BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { SnapshotId: snapshotId } }],
-      }),
-    );
-    imageId = registered.ImageId!;
+    imageId = await importGolden(await ingot.client(), image, keyArn);
   });
   after(async () => {
     await killMachinesOf(ingot.dataDir);

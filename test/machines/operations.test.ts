@@ -1,8 +1,6 @@
 /** EC2's operations on instances and networks, on a whole server without guests. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { CompleteSnapshotCommand, EBSClient, PutSnapshotBlockCommand, StartSnapshotCommand } from '@aws-sdk/client-ebs';
 import {
   AuthorizeSecurityGroupIngressCommand,
   CreateKeyPairCommand,
@@ -21,7 +19,6 @@ import {
   DescribeRegionsCommand,
   DescribeSecurityGroupRulesCommand,
   DescribeSecurityGroupsCommand,
-  DescribeSnapshotsCommand,
   DescribeSubnetsCommand,
   DescribeVolumesCommand,
   DescribeVpcsCommand,
@@ -39,6 +36,7 @@ import {
 } from '@aws-sdk/client-ec2';
 import { CreateAccessKeyCommand, CreateUserCommand, IAMClient, PutUserPolicyCommand } from '@aws-sdk/client-iam';
 import { Ingot } from '../house/ingot.ts';
+import { importBlocks } from './plain-snapshot.ts';
 import { until } from './support.ts';
 
 describe('instances without guests', { concurrency: false }, () => {
@@ -50,25 +48,7 @@ describe('instances without guests', { concurrency: false }, () => {
     ingot = await Ingot.start({ machines: 'none' });
     const config = await ingot.client();
     ec2 = new EC2Client(config);
-    const ebs = new EBSClient(config);
-    const { SnapshotId } = await ebs.send(new StartSnapshotCommand({ VolumeSize: 1 }));
-    const BlockData = Buffer.alloc(524_288, 1);
-    const Checksum = createHash('sha256').update(BlockData).digest('base64');
-    await ebs.send(
-      new PutSnapshotBlockCommand({
-        SnapshotId,
-        BlockIndex: 0,
-        BlockData,
-        DataLength: BlockData.length,
-        Checksum,
-        ChecksumAlgorithm: 'SHA256',
-      }),
-    );
-    await ebs.send(new CompleteSnapshotCommand({ SnapshotId, ChangedBlocksCount: 1 }));
-    await until('the snapshot is completed', async () => {
-      const { Snapshots } = await ec2.send(new DescribeSnapshotsCommand({ SnapshotIds: [SnapshotId!] }));
-      return Snapshots![0]!.State === 'completed';
-    });
+    const SnapshotId = await importBlocks(config);
     const image = await ec2.send(
       new RegisterImageCommand({
         Name: 'plain',
