@@ -78,7 +78,8 @@ export class Report {
   #start(text: string): void {
     // Standard input may be the disk itself, and Ctrl-C has to stay a signal: the spinner leaves both alone.
     // A terminal that tells no width (0 columns) cannot be drawn on: ora would clear lines for ever.
-    if (this.#err.isTTY && this.#err.columns > 0) this.#spinner = ora({ text, stream: this.#err, discardStdin: false }).start();
+    if (this.#err.isTTY && this.#err.columns > 0)
+      this.#spinner = ora({ text, stream: this.#err, discardStdin: false }).start();
   }
 
   #clear(): void {
