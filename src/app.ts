@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { auditMigrations, createAudit } from './audit/trail.ts';
 import { createAuthenticator } from './authn/authenticate.ts';
 import type { Config } from './config.ts';
-import { openRootKey, type RootKey } from './crypto/root-key.ts';
+import { openRootKey, type RootKeyFile } from './crypto/root-key.ts';
 import { lockDataDir, runtimeFolder, writeEndpoint, writeRootCredentials } from './data-dir.ts';
 import type { Db, Migration } from './db/db.ts';
 import { openDb } from './db/sqlite.ts';
@@ -35,7 +35,8 @@ import { createNetwork } from './network/create-network.ts';
 import { createKeyPairs } from './network/key-pairs.ts';
 import { isRegion, REGIONS } from './network/regions.ts';
 import { networkMigrations } from './network/tables.ts';
-import { readProtection, wipe } from './root-key-source.ts';
+import { createRootKeyRotation } from './root-key-rotation.ts';
+import { withProtection } from './root-key-source.ts';
 import { cloudtrailService } from './services/cloudtrail/index.ts';
 import { ebsService } from './services/ebs/index.ts';
 import type { Ec2Deps } from './services/ec2/common.ts';
@@ -87,6 +88,8 @@ export interface App {
   /** Accepts connections from here on. */
   listen(): Promise<{ readonly endpoint: string }>;
   /** Finishes what is in flight, stops jobs at a safe place, and lets go of the data directory. */
+  /** Seals under a new root key from now on, and key material anew; failures are logged. */
+  rotateRootKey(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -250,6 +253,15 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
   const frontDoor = createFrontDoor({ wire, pipeline, log });
 
   await instances.recover();
+  const rootKeyRotation = createRootKeyRotation({
+    db,
+    rootKey,
+    log,
+    withProtection: (use) => withProtection(config.rootKeySource, use),
+  });
+  void rootKeyRotation.resume();
+  closers.add(() => rootKeyRotation.idle());
+
   await jobs.start();
   closers.add(() => jobs.stop());
   const housekeeping = startHousekeeping({
@@ -280,6 +292,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
       await writeEndpoint(dataDir, endpoint);
       return { endpoint };
     },
+    rotateRootKey: () => rootKeyRotation.rotate(),
     close: () => closers.close(),
   };
 }
@@ -290,15 +303,14 @@ function openDatabase(file: string, log: Log): Promise<Db> {
   });
 }
 
-async function rootKeyOf({ dataDir, rootKeySource, previousRootKeySource }: Config): Promise<RootKey> {
+async function rootKeyOf(config: Config): Promise<RootKeyFile> {
+  const { dataDir, previousRootKeySource } = config;
   const create = !(await exists(join(dataDir, DATABASE)));
-  const protection = rootKeySource && (await readProtection(rootKeySource));
-  const previous = previousRootKeySource && (await readProtection(previousRootKeySource));
-  try {
-    return await openRootKey(dataDir, { create, ...(protection && { protection }), ...(previous && { previous }) });
-  } finally {
-    for (const read of [protection, previous]) if (read) wipe(read);
-  }
+  return withProtection(config.rootKeySource, (protection) =>
+    withProtection(previousRootKeySource, (previous) =>
+      openRootKey(dataDir, { create, ...(protection && { protection }), ...(previous && { previous }) }),
+    ),
+  );
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -16,6 +16,20 @@ const INPUT_BYTES_MAX = 4096;
 const COMMAND_MS_MAX = 60_000;
 const KEY_BYTES = 32;
 
+/** Reads what the source gives for `use` alone, and overwrites it then. @throws {RootKeyError} */
+export async function withProtection<Result>(
+  source: RootKeySource | undefined,
+  use: (protection: Protection | undefined) => Promise<Result>,
+): Promise<Result> {
+  if (!source) return use(undefined);
+  const protection = await readProtection(source);
+  try {
+    return await use(protection);
+  } finally {
+    wipe(protection);
+  }
+}
+
 /** Wipe what it holds after use. @throws {RootKeyError} */
 export function readProtection(source: RootKeySource): Promise<Protection> {
   return source.kind === 'passphrase' ? readPassphrase(source.file) : runCommand(source.command);

@@ -63,6 +63,7 @@ async function run(options: ServeOptions): Promise<void> {
       );
     });
   }
+  process.on('SIGUSR2', () => void app.rotateRootKey());
   const { endpoint } = await app.listen().catch(async (error: unknown) => {
     await app.close();
     throw error;

@@ -2,13 +2,13 @@
  * The bytes of `root.key` (docs/formats/key-material.md).
  *
  *     version 1:  "ingot root key\n" (15) | 01 | key (32) | digest (16)
- *     version 2:  "ingot root key\n" (15) | 02 | protection (1) | log2 N, r, p (3) | salt (32) | sealed key (81) | digest (16)
+ *     version 2:  "ingot root key\n" (15) | 02 | protection (1) | log2 N, r, p (3) | salt (32) | keys | digest (16)
  *
- * In version 2 the key is sealed under another: one made by scrypt from a passphrase, or one that a command gives. The
- * digest, the first 16 bytes of SHA-256 over all before it, finds damage; it protects nothing.
+ * Version 2 holds one to eight keys of 32 bytes, the newest first, as they are or sealed under another: one made by
+ * scrypt from a passphrase, or one that a command gives. Version 1 is written for one key without protection. The digest, the first 16 bytes of SHA-256 over all before it, finds damage; it protects nothing.
  */
 import { IntegrityError } from '../errors.ts';
-import { seal, tryOpen } from './aead.ts';
+import { SEAL_OVERHEAD_BYTES, seal, tryOpen } from './aead.ts';
 import type { Fields } from './fields.ts';
 import { equalInConstantTime, sha256 } from './hash.ts';
 import { randomBytes } from './random.ts';
@@ -32,23 +32,22 @@ const DIGEST_BYTES = 16;
 const SALT_BYTES = 32;
 const PLAIN_BYTES = VERSION_AT + 1 + KEY_BYTES + DIGEST_BYTES;
 const HEAD_BYTES = VERSION_AT + 1 + 1 + 3 + SALT_BYTES;
-const SEALED_KEY_BYTES = 1 + 32 + KEY_BYTES + 16;
-const PROTECTED_BYTES = HEAD_BYTES + SEALED_KEY_BYTES + DIGEST_BYTES;
-const KINDS = { passphrase: 1, command: 2 } as const;
+const KINDS = { none: 0, passphrase: 1, command: 2 } as const;
 
-export const ROOT_KEY_FILE_BYTES_MAX = PROTECTED_BYTES;
+export const KEYS_MAX = 8;
+export const ROOT_KEY_FILE_BYTES_MAX = HEAD_BYTES + SEAL_OVERHEAD_BYTES + KEYS_MAX * KEY_BYTES + DIGEST_BYTES;
 
-/** The file for `key`, which stays the caller's to wipe. */
-export async function encodeRootKey(key: Uint8Array, protection?: Protection): Promise<Uint8Array> {
-  if (!protection) return finished(Buffer.concat([MAGIC, Buffer.of(1), key]));
-  const cost: ScryptCost = protection.kind === 'passphrase' ? SCRYPT_COST : { logN: 0, r: 0, p: 0 };
+/** The file for `keys`, one after the other, newest first; they stay the caller's to wipe. */
+export async function encodeRootKeys(keys: Uint8Array, protection?: Protection): Promise<Uint8Array> {
+  if (!protection && keys.byteLength === KEY_BYTES) return finished(Buffer.concat([MAGIC, Buffer.of(1), keys]));
+  const cost: ScryptCost = protection?.kind === 'passphrase' ? SCRYPT_COST : { logN: 0, r: 0, p: 0 };
   const head = Buffer.concat([
     MAGIC,
-    Buffer.of(2, KINDS[protection.kind], cost.logN, cost.r, cost.p),
+    Buffer.of(2, KINDS[protection?.kind ?? 'none'], cost.logN, cost.r, cost.p),
     randomBytes(SALT_BYTES),
   ]);
-  const sealed = seal(await wrappingKey(head, protection), key, fieldsOf(head));
-  return finished(Buffer.concat([head, sealed]));
+  const body = protection ? seal(await wrappingKey(head, protection), keys, fieldsOf(head)) : keys;
+  return finished(Buffer.concat([head, body]));
 }
 
 function finished(bytes: Uint8Array): Uint8Array {
@@ -60,29 +59,42 @@ function finished(bytes: Uint8Array): Uint8Array {
   return whole;
 }
 
-export interface DecodedRootKey {
-  readonly key: Uint8Array;
+export interface DecodedRootKeys {
+  /** One after the other, newest first. */
+  readonly keys: Uint8Array;
   readonly protectedBy?: Protection['kind'];
 }
 
 /** @throws {RootKeyError} where the protection does not fit; {@link IntegrityError} where the file is damaged. */
-export async function decodeRootKey(bytes: Uint8Array, path: string, protection?: Protection): Promise<DecodedRootKey> {
+export async function decodeRootKeys(
+  bytes: Uint8Array,
+  path: string,
+  protection?: Protection,
+): Promise<DecodedRootKeys> {
   if (!equalInConstantTime(bytes.subarray(0, VERSION_AT), MAGIC)) throw new IntegrityError(path);
   const version = bytes[VERSION_AT];
   if (version !== 1 && version !== 2) throw new RootKeyError(`${path} was made by a later version of Ingot`);
-  if (bytes.byteLength !== (version === 1 ? PLAIN_BYTES : PROTECTED_BYTES)) throw new IntegrityError(path);
+  const least = version === 1 ? PLAIN_BYTES : HEAD_BYTES + KEY_BYTES + DIGEST_BYTES;
+  if (bytes.byteLength < least || (version === 1 && bytes.byteLength > least)) throw new IntegrityError(path);
   const end = bytes.byteLength - DIGEST_BYTES;
   const digest = sha256(bytes.subarray(0, end)).subarray(0, DIGEST_BYTES);
   if (!equalInConstantTime(digest, bytes.subarray(end))) throw new IntegrityError(path);
-  if (version === 1) return { key: bytes.slice(VERSION_AT + 1, end) };
+  if (version === 1) return { keys: bytes.slice(VERSION_AT + 1, end) };
 
-  const kind = (['passphrase', 'command'] as const).find((known) => KINDS[known] === bytes[VERSION_AT + 1]);
+  const kind = (['none', 'passphrase', 'command'] as const).find((known) => KINDS[known] === bytes[VERSION_AT + 1]);
   if (!kind) throw new RootKeyError(`${path} was made by a later version of Ingot`);
+  if (kind === 'none') return { keys: whole(bytes.slice(HEAD_BYTES, end), path) };
   if (protection?.kind !== kind) throw new RootKeyError(`${path} is sealed under ${WANTED[kind]}`);
   const head = bytes.subarray(0, HEAD_BYTES);
-  const key = tryOpen(await wrappingKey(head, protection), bytes.subarray(HEAD_BYTES, end), fieldsOf(head));
-  if (!key) throw new RootKeyError(`${path} does not open with this ${kind === 'passphrase' ? 'passphrase' : 'key'}`);
-  return { key, protectedBy: kind };
+  const keys = tryOpen(await wrappingKey(head, protection), bytes.subarray(HEAD_BYTES, end), fieldsOf(head));
+  if (!keys) throw new RootKeyError(`${path} does not open with this ${kind === 'passphrase' ? 'passphrase' : 'key'}`);
+  return { keys: whole(keys, path), protectedBy: kind };
+}
+
+function whole(keys: Uint8Array, path: string): Uint8Array {
+  const count = keys.byteLength / KEY_BYTES;
+  if (!Number.isInteger(count) || count < 1 || count > KEYS_MAX) throw new IntegrityError(path);
+  return keys;
 }
 
 const WANTED = {

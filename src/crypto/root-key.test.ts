@@ -66,7 +66,7 @@ test('the file is as an independent implementation writes it', async () => {
   const { tests } = JSON.parse(await readFile(path, 'utf8')) as {
     tests: { key: string; file: string; passphrase?: string; command?: string }[];
   };
-  assert.equal(tests.length, 3);
+  assert.equal(tests.length, 4);
   for (const { key, file, passphrase, command } of tests) {
     await writeFile(data.file, Buffer.from(file, 'hex'), { mode: 0o600 });
     const protection: Protection | undefined = passphrase

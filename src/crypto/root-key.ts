@@ -8,13 +8,14 @@
 import { type FileHandle, open as openFile, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { IntegrityError } from '../errors.ts';
-import { open, seal } from './aead.ts';
+import { seal, tryOpen } from './aead.ts';
 import type { Fields } from './fields.ts';
 import { randomBytes } from './random.ts';
 import {
-  decodeRootKey,
-  encodeRootKey,
+  decodeRootKeys,
+  encodeRootKeys,
   KEY_BYTES,
+  KEYS_MAX,
   type Protection,
   ROOT_KEY_FILE_BYTES_MAX,
   RootKeyError,
@@ -32,13 +33,94 @@ export interface RootKey {
   open(blob: Uint8Array, fields: Fields): Uint8Array<ArrayBuffer>;
 }
 
+/** The root key and those before it: seals under the newest, opens what any of them sealed. */
+export interface RootKeyRing extends RootKey {
+  readonly keyCount: number;
+  /** Whether the newest key sealed the blob. */
+  isCurrent(blob: Uint8Array, fields: Fields): boolean;
+}
+
 /** A root key over given bytes, which are wiped. For tests, and for key stores other than a file. */
 export function rootKeyFrom(bytes: Uint8Array): RootKey {
-  const key = SecretKey.take(bytes);
-  return {
-    seal: (plaintext, fields) => seal(key, plaintext, fields),
-    open: (blob, fields) => open(key, blob, fields, `${purposeOf(fields)} under the root key`),
-  };
+  return new Ring([SecretKey.take(bytes)]);
+}
+
+class Ring implements RootKeyRing {
+  /** Newest first. */
+  #keys: readonly SecretKey[];
+
+  constructor(keys: readonly SecretKey[]) {
+    this.#keys = keys;
+  }
+  get keyCount(): number {
+    return this.#keys.length;
+  }
+  seal(plaintext: Uint8Array, fields: Fields): Uint8Array {
+    return seal(this.#keys[0]!, plaintext, fields);
+  }
+  open(blob: Uint8Array, fields: Fields): Uint8Array<ArrayBuffer> {
+    for (const key of this.#keys) {
+      const plaintext = tryOpen(key, blob, fields);
+      if (plaintext) return plaintext;
+    }
+    throw new IntegrityError(`${purposeOf(fields)} under the root key`);
+  }
+  isCurrent(blob: Uint8Array, fields: Fields): boolean {
+    const plaintext = tryOpen(this.#keys[0]!, blob, fields);
+    plaintext?.fill(0);
+    return plaintext !== undefined;
+  }
+  /** All keys, newest first; wipe them after use. */
+  exposeKeys(): Uint8Array {
+    const exposed = this.#keys.map((key) => key.exposeSecretBytes());
+    const all = Uint8Array.prototype.slice.call(Buffer.concat(exposed));
+    for (const bytes of exposed) bytes.fill(0);
+    return all;
+  }
+  use(keys: readonly SecretKey[]): void {
+    this.#keys = keys;
+  }
+}
+
+/** The root key in its file. */
+export interface RootKeyFile extends RootKeyRing {
+  /**
+   * Seals under a new key from now on. The file holds it, and the keys before it, before it is used; it is sealed
+   * under `protection` from then on.
+   * @throws {RootKeyError} where the ring is full.
+   */
+  rotate(protection: Protection | undefined): Promise<void>;
+}
+
+class FileRing extends Ring implements RootKeyFile {
+  readonly #path: string;
+
+  constructor(path: string, keys: Uint8Array) {
+    super(keysIn(keys));
+    this.#path = path;
+  }
+  async rotate(protection: Protection | undefined): Promise<void> {
+    if (this.keyCount >= KEYS_MAX) {
+      throw new RootKeyError(`${this.#path} holds ${KEYS_MAX} keys already, and cannot take another`);
+    }
+    const before = this.exposeKeys();
+    const all = new Uint8Array(KEY_BYTES + before.byteLength);
+    const fresh = randomBytes(KEY_BYTES);
+    all.set(fresh);
+    all.set(before, KEY_BYTES);
+    fresh.fill(0);
+    before.fill(0);
+    await writeRootKeys(this.#path, all, protection);
+    this.use(keysIn(all));
+  }
+}
+
+/** Wipes the bytes. */
+function keysIn(bytes: Uint8Array): SecretKey[] {
+  const keys: SecretKey[] = [];
+  for (let at = 0; at < bytes.byteLength; at += KEY_BYTES)
+    keys.push(SecretKey.take(bytes.subarray(at, at + KEY_BYTES)));
+  return keys;
 }
 
 export interface OpenRootKeyOptions {
@@ -55,7 +137,7 @@ export interface OpenRootKeyOptions {
  * @throws {RootKeyError} where the file is missing, open to others, of a later version, or sealed otherwise.
  * @throws {IntegrityError} where it is damaged.
  */
-export async function openRootKey(directory: string, options: OpenRootKeyOptions): Promise<RootKey> {
+export async function openRootKey(directory: string, options: OpenRootKeyOptions): Promise<RootKeyFile> {
   const { create, protection, previous } = options;
   const path = join(directory, FILE_NAME);
   let bytes = await readRootKey(path);
@@ -66,21 +148,21 @@ export async function openRootKey(directory: string, options: OpenRootKeyOptions
       );
     }
     const fresh = randomBytes(KEY_BYTES);
-    await writeRootKey(path, fresh, protection);
+    await writeRootKeys(path, fresh, protection);
     fresh.fill(0);
     bytes = await readRootKey(path);
     if (!bytes) throw new RootKeyError(`${path} disappeared while it was being made`);
   }
-  let decoded = await decodeRootKey(bytes, path, protection).catch((error: unknown) => {
+  let decoded = await decodeRootKeys(bytes, path, protection).catch((error: unknown) => {
     if (error instanceof RootKeyError && previous) return undefined;
     throw error;
   });
   const sealedAnew = protection !== undefined && decoded?.protectedBy === undefined;
-  decoded ??= await decodeRootKey(bytes, path, previous);
+  decoded ??= await decodeRootKeys(bytes, path, previous);
   bytes.fill(0);
-  const { key } = decoded;
-  if (sealedAnew) await writeRootKey(path, key, protection);
-  return rootKeyFrom(key);
+  const { keys } = decoded;
+  if (sealedAnew) await writeRootKeys(path, keys, protection);
+  return new FileRing(path, keys);
 }
 
 async function readRootKey(path: string): Promise<Uint8Array | undefined> {
@@ -111,8 +193,8 @@ async function readRootKey(path: string): Promise<Uint8Array | undefined> {
 }
 
 /** Visible only when whole, and there after a power cut: temporary name, fsync, rename, fsync of the directory. */
-async function writeRootKey(path: string, key: Uint8Array, protection: Protection | undefined): Promise<void> {
-  const bytes = await encodeRootKey(key, protection);
+async function writeRootKeys(path: string, keys: Uint8Array, protection: Protection | undefined): Promise<void> {
+  const bytes = await encodeRootKeys(keys, protection);
   const temporary = `${path}.new`;
   await unlink(temporary).catch((cause) => {
     if (codeOf(cause) !== 'ENOENT') throw cause;

@@ -80,6 +80,10 @@ export class Ingot implements AsyncDisposable {
     return { endpoint: this.endpoint, region, credentials: credentials ?? (await this.root()), maxAttempts: 1 };
   }
 
+  /** Sends the server's process a signal that does not end it. */
+  signal(name: NodeJS.Signals): void {
+    this.#server.signal(name);
+  }
   /** Ends the process as a power failure would, and waits until it is gone. */
   kill(): Promise<void> {
     return this.#server.end('SIGKILL').then(() => {});
@@ -110,6 +114,7 @@ interface RunningServer {
   alive(): boolean;
   readonly ended: Promise<void>;
   said(): string;
+  signal(name: NodeJS.Signals): void;
   end(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null>;
 }
 
@@ -141,6 +146,7 @@ async function launch(dataDir: string, options: IngotOptions): Promise<RunningSe
     ended: once(child, 'close').then(() => {}),
     alive: () => child.exitCode === null && child.signalCode === null,
     said: () => said,
+    signal: (name) => child.kill(name),
     end: async (signal) => {
       if (child.exitCode === null && child.signalCode === null) {
         const ended = once(child, 'close');

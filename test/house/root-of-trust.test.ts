@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { CreateAccessKeyCommand, CreateUserCommand, IAMClient } from '@aws-sdk/client-iam';
 import {
   CreateKeyCommand,
@@ -78,6 +79,53 @@ describe('the root key', () => {
     await check();
   });
 });
+
+describe('replacing the root key', () => {
+  it('happens while the server works, and the earlier key opens the database no longer', async () => {
+    await using ingot = await startIngot({ environment: { INGOT_LOG: 'info', INGOT_ROOT_KEY_COMMAND: `echo ${KEY}` } });
+    const file = join(ingot.dataDir, 'root.key');
+    const check = await sealSomething(ingot);
+    const earlier = await readFile(file);
+    let busy = true;
+    const load = (async () => {
+      while (busy) await (await sealSomething(ingot))();
+    })();
+    ingot.signal('SIGUSR2');
+    await said(ingot, 'the root key was replaced');
+    busy = false;
+    await load;
+    await check();
+    await ingot.restart();
+    await check();
+    await ingot.stop();
+
+    await writeFile(file, earlier, { mode: 0o600 });
+    const refused = await runIngot(
+      ['serve', '--data', ingot.dataDir, '--listen', '127.0.0.1:0', '--machines', 'none'],
+      { INGOT_ROOT_KEY_COMMAND: `echo ${KEY}` },
+    );
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /the root key beside this database/);
+  });
+
+  it('may be interrupted at any moment: what was acknowledged opens, and the next start ends it', async () => {
+    await using ingot = await startIngot({ environment: { INGOT_LOG: 'info' } });
+    const checks: (() => Promise<void>)[] = [];
+    for (const delayMs of [0, 3, 9]) {
+      checks.push(await sealSomething(ingot));
+      ingot.signal('SIGUSR2');
+      await setTimeout(delayMs);
+      await ingot.kill();
+      await ingot.restart();
+      for (const check of checks) await check();
+    }
+  });
+});
+
+async function said(ingot: Ingot, sentence: string): Promise<void> {
+  for (let round = 0; round < 1000 && !ingot.said.includes(sentence); round += 1) await setTimeout(10);
+  assert.ok(ingot.said.includes(sentence), ingot.said);
+}
 
 describe('secrets', () => {
   it('stand in no log and no audit record, whatever the log level', async () => {

@@ -176,4 +176,6 @@ for kind, cost, secret in [(1, b"\x0e\x08\x01", b"correct horse battery staple")
     body = head + seal(wrapping, made_up(32, f"root-seal{kind}"), key, named)
     name = {1: "passphrase", 2: "command"}[kind]
     tests.append({"key": key.hex(), name: secret.hex(), "file": (body + hashlib.sha256(body).digest()[:16]).hex()})
+body = b"ingot root key\n\x02\0\0\0\0" + made_up(32, "root-salt0") + key + made_up(32, "root before")
+tests.append({"key": key.hex(), "file": (body + hashlib.sha256(body).digest()[:16]).hex()})
 write("root-key", f"The file root.key, docs/formats/key-material.md. {BY}", tests)
