@@ -2,7 +2,7 @@
  * `npm run demo`: the main job on real input, against a real server process, through the official SDK. Each step says
  * what it proves and with which figures; the first step that does not hold ends the demo with exit code 1.
  */
-import { access, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -10,15 +10,15 @@ import { ensureQemu } from '../scripts/ensure-qemu.ts';
 import { startServer } from './server.ts';
 import { bold, say, tell } from './story.ts';
 
-const { values: options } = parseArgs({
-  options: {
-    image: { type: 'string' },
-    marker: { type: 'string' },
-    machines: { type: 'string', default: 'auto' },
-    keep: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
-});
+const EXIT_USAGE = 2;
+const EXIT_INTERRUPTED = 130;
+
+class Interrupted extends Error {}
+
+/** What the user gave cannot be used. */
+class Unfit extends Error {}
+
+const options = readOptions();
 
 if (options.help) {
   process.stdout.write(`npm run demo -- [--image FILE] [--marker TEXT] [--machines none] [--keep]
@@ -32,8 +32,41 @@ if (options.help) {
   process.exit(0);
 }
 
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        image: { type: 'string' },
+        marker: { type: 'string' },
+        machines: { type: 'string', default: 'auto' },
+        keep: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    if (!['auto', 'none'].includes(values.machines)) throw new TypeError('--machines is auto or none');
+    if (values.marker !== undefined && !values.image) throw new TypeError('--marker goes with --image');
+    return values;
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(EXIT_USAGE);
+  }
+}
+
+/** The first Ctrl-C or SIGTERM ends the demo and clears up; a second one ends the process. */
+function whenInterrupted(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => controller.abort(new Interrupted(`${signal}: stopping`)));
+  }
+  return controller.signal;
+}
+
 async function main(): Promise<void> {
-  if (options.image) await access(options.image);
+  if (options.image) {
+    const found = await stat(options.image).catch(() => undefined);
+    if (!found?.isFile() || found.size === 0) throw new Unfit(`${options.image} is not a file that holds a disk image`);
+  }
+  const interrupted = whenInterrupted();
   const started = performance.now();
   const qemu = options.machines !== 'none' && (await ensureQemu());
   const workDir = await mkdtemp(join(tmpdir(), 'ingot-demo-'));
@@ -49,6 +82,7 @@ async function main(): Promise<void> {
         canBoot: qemu,
         ownImage: options.image,
         ownMarker: options.marker,
+        interrupted,
       });
     } finally {
       await server.stop();
@@ -63,8 +97,11 @@ async function main(): Promise<void> {
 try {
   await main();
 } catch (error) {
-  process.stderr.write(
-    `\nThe demo stops: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-  );
+  if (error instanceof Interrupted) {
+    process.stderr.write('\nStopped; no guest and no server is left.\n');
+    process.exit(EXIT_INTERRUPTED);
+  }
+  const text = error instanceof Unfit ? error.message : error instanceof Error ? error.stack : String(error);
+  process.stderr.write(`\nThe demo stops: ${text}\n`);
   process.exitCode = 1;
 }

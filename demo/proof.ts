@@ -1,13 +1,13 @@
 /** Facts read from the data directory itself, as somebody would who stole the disk. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { opendir, stat } from 'node:fs/promises';
+import { open, opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface Scan {
   readonly files: number;
   readonly bytes: number;
-  /** Files that hold the marker in the clear. */
+  /** Files that hold one of the needles in the clear. */
   readonly hits: readonly string[];
 }
 
@@ -19,27 +19,52 @@ async function* filesUnder(dir: string): AsyncGenerator<string> {
   }
 }
 
-/** Whether `text` stands in the file, also across read boundaries. */
-export async function fileHolds(path: string, text: string): Promise<boolean> {
-  const needle = Buffer.from(text);
+/** Whether one of `needles` stands in the file, also across read boundaries. */
+export async function fileHolds(path: string, needles: readonly Uint8Array[]): Promise<boolean> {
+  const longest = Math.max(...needles.map((needle) => needle.length));
   let tail = Buffer.alloc(0);
   for await (const piece of createReadStream(path, { highWaterMark: 4 << 20 }) as AsyncIterable<Buffer>) {
-    const seam = Buffer.concat([tail, piece.subarray(0, needle.length)]);
-    if (piece.includes(needle) || seam.includes(needle)) return true;
-    tail = Buffer.from(piece.subarray(Math.max(0, piece.length - needle.length + 1)));
+    const joined = Buffer.concat([tail, piece]);
+    if (needles.some((needle) => joined.includes(needle))) return true;
+    tail = Buffer.from(joined.subarray(Math.max(0, joined.length - longest + 1)));
   }
   return false;
 }
 
-/** Reads every byte of every file under `dir` and looks for `marker`, also across read boundaries. */
-export async function scanFor(dir: string, marker: string): Promise<Scan> {
+const SAMPLE_BYTES = 64;
+const SAMPLES_MAX = 8;
+/** Fewer, and the like may stand anywhere: text of a licence, a table of zeros and ones. */
+const DISTINCT_BYTES_MIN = 24;
+
+/** Pieces of a file that are unlike anything but themselves, spread over it: at most one from each eighth. */
+export async function sampleFile(path: string): Promise<Uint8Array[]> {
+  await using file = await open(path, 'r');
+  const stretch = Math.ceil((await file.stat()).size / SAMPLES_MAX);
+  const samples: Uint8Array[] = [];
+  const piece = Buffer.alloc(1 << 20);
+  for (let start = 0; start < stretch * SAMPLES_MAX; start += stretch) {
+    let sample: Uint8Array | undefined;
+    for (let at = start; at < start + stretch && !sample; at += piece.length) {
+      const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, start + stretch - at), at);
+      for (let offset = 0; offset + SAMPLE_BYTES <= bytesRead && !sample; offset += SAMPLE_BYTES) {
+        const candidate = piece.subarray(offset, offset + SAMPLE_BYTES);
+        if (new Set(candidate).size >= DISTINCT_BYTES_MIN) sample = Uint8Array.from(candidate);
+      }
+    }
+    if (sample) samples.push(sample);
+  }
+  return samples;
+}
+
+/** Reads every byte of every file under `dir` and looks for each of `needles`, also across read boundaries. */
+export async function scanFor(dir: string, needles: readonly Uint8Array[]): Promise<Scan> {
   const hits: string[] = [];
   let files = 0;
   let bytes = 0;
   for await (const path of filesUnder(dir)) {
     files += 1;
     bytes += (await stat(path)).size;
-    if (await fileHolds(path, marker)) hits.push(path);
+    if (await fileHolds(path, needles)) hits.push(path);
   }
   return { files, bytes, hits };
 }

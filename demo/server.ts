@@ -35,7 +35,8 @@ const READY = /^Ingot is listening on (http:\/\/\S+)$/m;
 export async function startServer(options: { dataDir: string; machines?: string }): Promise<Server> {
   const args = [join(repository, 'src/main.ts'), 'serve', '--data', options.dataDir, '--listen', '127.0.0.1:0'];
   if (options.machines) args.push('--machines', options.machines);
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  // A process group of its own: Ctrl-C is the demo's to hear, which still needs the server to clear up.
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   let stderr = '';
   child.stderr.on('data', (piece: Buffer) => {
     stderr = (stderr + piece.toString()).slice(-16_384);

@@ -15,13 +15,14 @@ import {
   ModifyImageAttributeCommand,
   RegisterImageCommand,
   RunInstancesCommand,
+  type RunInstancesCommandInput,
   type Snapshot,
   TerminateInstancesCommand,
 } from '@aws-sdk/client-ec2';
 import { CreateAliasCommand, CreateKeyCommand, DisableKeyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { buildBootImage } from './image/build.ts';
 import { compareWithFile, importDisk } from './import.ts';
-import { countDistinctBlocks, fileHolds, scanFor } from './proof.ts';
+import { countDistinctBlocks, fileHolds, sampleFile, scanFor } from './proof.ts';
 import { type Account, createAccount, type Server } from './server.ts';
 import { until } from './wait.ts';
 
@@ -35,6 +36,8 @@ export const bold = (text: string) => (process.stdout.isTTY ? `\x1b[1m${text}\x1
 export const say = (text = '') => process.stdout.write(`${text}\n`);
 const heading = (text: string) => say(`\n${bold(text)}`);
 const proves = (text: string) => say(`  ${green('✓')} ${text}`);
+/** What a guest prints must not drive the terminal. */
+const printable = (text: string) => text.replaceAll(/[^\x20-\x7e]/g, '');
 const rate = (bytes: number, seconds: number) => `${(bytes / 1e6 / seconds).toFixed(0)} MB/s`;
 
 /** Says what was proven, or ends the demo: nothing is shown as proven that was not seen. */
@@ -70,22 +73,46 @@ async function describeInstance(account: Account, id: string): Promise<Instance>
   return Reservations?.[0]?.Instances?.[0] as Instance;
 }
 
+/** Every instance that was asked for, so that none is left, however the demo ends. */
+class Guests {
+  readonly #launches: Promise<{ account: Account; id: string | undefined }>[] = [];
+  #closed = false;
+
+  async launch(account: Account, request: RunInstancesCommandInput): Promise<Instance> {
+    if (this.#closed) throw new Error('the demo is over');
+    const accepted = account.ec2.send(new RunInstancesCommand(request)).then(({ Instances }) => Instances?.[0]);
+    this.#launches.push(accepted.then((instance) => ({ account, id: instance?.InstanceId })));
+    return (await accepted) as Instance;
+  }
+
+  /** Launches nothing more and terminates what was launched. */
+  async end(): Promise<void> {
+    this.#closed = true;
+    for (const launch of await Promise.allSettled(this.#launches)) {
+      if (launch.status === 'rejected' || !launch.value.id) continue;
+      const { account, id } = launch.value;
+      await account.ec2.send(new TerminateInstancesCommand({ InstanceIds: [id] }));
+      await until(`${id} is terminated`, async () =>
+        (await describeInstance(account, id)).State?.Name === 'terminated' ? true : undefined,
+      );
+    }
+  }
+}
+
 /** Launches with the root volume under `key` and gives the instance once it is running or terminated. */
 async function launch(
+  guests: Guests,
   account: Account,
   imageId: string,
   key: string,
 ): Promise<{ accepted: Instance; ended: Instance }> {
-  const { Instances } = await account.ec2.send(
-    new RunInstancesCommand({
-      ImageId: imageId,
-      InstanceType: 't3.small',
-      MinCount: 1,
-      MaxCount: 1,
-      BlockDeviceMappings: [{ DeviceName: ROOT_DEVICE, Ebs: { Encrypted: true, KmsKeyId: key } }],
-    }),
-  );
-  const accepted = Instances?.[0] as Instance;
+  const accepted = await guests.launch(account, {
+    ImageId: imageId,
+    InstanceType: 't3.small',
+    MinCount: 1,
+    MaxCount: 1,
+    BlockDeviceMappings: [{ DeviceName: ROOT_DEVICE, Ebs: { Encrypted: true, KmsKeyId: key } }],
+  });
   const ended = await until(`${accepted.InstanceId} is running or terminated`, async () => {
     const now = await describeInstance(account, accepted.InstanceId as string);
     return ['running', 'terminated'].includes(now.State?.Name ?? '') ? now : undefined;
@@ -173,16 +200,35 @@ export interface Telling {
   readonly ownImage?: string;
   /** Text that stands in that image. */
   readonly ownMarker?: string;
+  /** Ends the demo early. */
+  readonly interrupted: AbortSignal;
 }
 
-/** Tells the main job step by step; rejects at the first thing that does not hold. */
-export async function tell({ server, workDir, dataDir, canBoot, ownImage, ownMarker }: Telling): Promise<void> {
+/** Tells the main job step by step; rejects at the first thing that does not hold. Leaves no instance behind. */
+export async function tell(telling: Telling): Promise<void> {
+  const { interrupted } = telling;
+  const guests = new Guests();
+  const cut = Promise.withResolvers<never>();
+  interrupted.addEventListener('abort', () => cut.reject(interrupted.reason), { once: true });
+  try {
+    interrupted.throwIfAborted();
+    await Promise.race([steps(telling, guests), cut.promise]);
+  } finally {
+    await guests.end();
+  }
+}
+
+async function steps(telling: Telling, guests: Guests): Promise<void> {
+  const { server, workDir, dataDir, canBoot, ownImage, ownMarker } = telling;
   const marker = ownMarker ?? `INGOT-MARKER-${randomBytes(12).toString('hex')}`;
+  const needles = ownImage && !ownMarker ? await sampleFile(ownImage) : [Buffer.from(marker)];
+  const sought = ownImage && !ownMarker ? `each of ${needles.length} samples of the image` : 'the marker';
   const scan = async (when: string) => {
-    const found = await scanFor(dataDir, marker);
+    if (needles.length === 0) return say(`  – ${when}: the image has no bytes that would be known again`);
+    const found = await scanFor(dataDir, needles);
     prove(
       found.hits.length === 0,
-      `${when}: the marker is in none of the ${found.files} files (${(found.bytes / MIB).toFixed(0)} MiB) under the data directory`,
+      `${when}: ${sought} is in none of the ${found.files} files (${(found.bytes / MIB).toFixed(0)} MiB) under the data directory`,
     );
   };
 
@@ -202,7 +248,7 @@ export async function tell({ server, workDir, dataDir, canBoot, ownImage, ownMar
   say(`  ${image.kind}: ${image.path}`);
   if ('because' in image && image.because) say(`  (a boot sector instead of a Linux: ${image.because})`);
   if (!ownImage || ownMarker) {
-    const clear = await fileHolds(image.path, marker);
+    const clear = await fileHolds(image.path, needles);
     prove(clear, 'the marker stands in the clear in the disk image');
   }
   const homeKey = await createKey(build, 'golden-home');
@@ -278,7 +324,7 @@ export async function tell({ server, workDir, dataDir, canBoot, ownImage, ownMar
     new ModifyImageAttributeCommand({ ImageId: awayImageId, LaunchPermission: { Add: [{ UserId: prod.id }] } }),
   );
   const prodKey = await createKey(prod, 'prod-volumes');
-  const refused = await launch(prod, awayImageId as string, prodKey);
+  const refused = await launch(guests, prod, awayImageId as string, prodKey);
   prove(
     refused.accepted.State?.Name === 'pending',
     `prod's RunInstances is accepted: ${refused.accepted.InstanceId} is pending`,
@@ -295,7 +341,7 @@ export async function tell({ server, workDir, dataDir, canBoot, ownImage, ownMar
       Policy: JSON.stringify(keyPolicy(build.id, prod.id)),
     }),
   );
-  const allowed = await launch(prod, awayImageId as string, prodKey);
+  const allowed = await launch(guests, prod, awayImageId as string, prodKey);
   const instanceId = allowed.ended.InstanceId as string;
   prove(allowed.ended.State?.Name === 'running', `with the key policy amended, ${instanceId} runs`);
 
@@ -306,9 +352,10 @@ export async function tell({ server, workDir, dataDir, canBoot, ownImage, ownMar
     const expected = ownImage && !ownMarker ? undefined : marker;
     const text = await until('the guest speaks on the serial console', async () => {
       const output = await consoleText();
-      return (expected ? output.includes(expected) : output.length > 0) ? output : undefined;
+      return (expected ? output.includes(expected) : /\w/.test(output)) ? output : undefined;
     });
-    const seen = text.split('\n').find((line) => line.includes(expected ?? '')) ?? '';
+    const lines = text.split('\n').map(printable);
+    const seen = lines.find((line) => (expected ? line.includes(expected) : /\w/.test(line))) ?? '';
     prove(
       true,
       `GetConsoleOutput after ${((performance.now() - bootStarted) / 1000).toFixed(1)} s more: ${seen.trim()}`,
@@ -329,7 +376,7 @@ export async function tell({ server, workDir, dataDir, canBoot, ownImage, ownMar
 
   heading('6. Destroy the key and the image is gone');
   await prod.kms.send(new DisableKeyCommand({ KeyId: prodKey }));
-  const late = await launch(prod, awayImageId as string, prodKey);
+  const late = await launch(guests, prod, awayImageId as string, prodKey);
   prove(
     late.ended.State?.Name === 'terminated',
     `with the key disabled the next launch fails: ${late.ended.StateReason?.Message}`,
@@ -358,10 +405,4 @@ export async function tell({ server, workDir, dataDir, canBoot, ownImage, ownMar
     }
     prove(withContext.length > 0, `the trail of ${account.name} in ${account.region} names the volumes and snapshots`);
   }
-
-  await prod.ec2.send(new TerminateInstancesCommand({ InstanceIds: [instanceId] }));
-  await until('the instance is terminated', async () => {
-    const now = await describeInstance(prod, instanceId);
-    return now.State?.Name === 'terminated' ? true : undefined;
-  });
 }
