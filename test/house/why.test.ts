@@ -7,7 +7,10 @@ import {
   CreateVolumeCommand,
   DescribeVolumesCommand,
   EC2Client,
+  ModifyImageAttributeCommand,
   ModifySnapshotAttributeCommand,
+  RegisterImageCommand,
+  RunInstancesCommand,
   waitUntilSnapshotCompleted,
   waitUntilVolumeAvailable,
 } from '@aws-sdk/client-ec2';
@@ -251,6 +254,25 @@ describe('ingot why', () => {
     const s9 = await attempt();
     assert.deepEqual(onKey(s9)[0], ['resource', ['resource', 'identity']]);
     assert.ok(!JSON.stringify(s9).includes('kms:KeySpec'));
+
+    // A launch answers before it fails: its request id leads to what EBS met.
+    const { ImageId } = await owner.send(
+      new RegisterImageCommand({
+        Name: 'golden',
+        Architecture: 'x86_64',
+        VirtualizationType: 'hvm',
+        RootDeviceName: '/dev/xvda',
+        BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { SnapshotId: SnapshotId! } }],
+      }),
+    );
+    await owner.send(
+      new ModifyImageAttributeCommand({ ImageId: ImageId!, LaunchPermission: { Add: [{ UserId: prod.id }] } }),
+    );
+    const launched = await ec2.send(
+      new RunInstancesCommand({ ImageId: ImageId!, InstanceType: 't3.micro', MinCount: 1, MaxCount: 1 }),
+    );
+    await denialOnBehalf(prod.admin, launched.$metadata.requestId ?? '');
+    assert.equal(onKey(await why(launched.$metadata.requestId ?? '', 'prod'))[0]?.[0], 'resource');
 
     const kms = new KMSClient(await ingot.client(REGION, build.admin));
     const { Policy = '' } = await kms.send(new GetKeyPolicyCommand({ KeyId: key, PolicyName: 'default' }));
