@@ -22,6 +22,8 @@ export function launchProgram(ctx: Context): Program<Launch> {
   const launch = ({ payload }: Step<Launch>): Promise<Outcome<Launch>> =>
     ctx.lock.run(payload.id, async () => {
       const record = await findInstance(ctx.db.read(), payload.id);
+      // A launch that failed, and a process that ended before the job had gone on to undo it.
+      if (record?.state === 'shutting-down' && !record.launched) return { kind: 'hop', to: 'undo' };
       if (record?.state !== 'pending') return { kind: 'done' };
       try {
         await startMachine(ctx, record, await makeVolumes(ctx, record, payload));

@@ -3,17 +3,18 @@
  * through, and machines that are gone are noticed. Jobs of the earlier process go on by themselves afterwards.
  */
 import type { Context } from './context.ts';
-import { reading } from './context.ts';
+import { attachmentOf, reading, volumesOf } from './context.ts';
 import { machineIsGone } from './exits.ts';
 import type { InstanceRecord } from './instances.ts';
-import { reopenVolumes, startMachine } from './machine-of.ts';
+import { closeVolumes, reopenVolumes, startMachine } from './machine-of.ts';
 import { recordOf, selectInstances } from './tables.ts';
 
 export async function recover(ctx: Context): Promise<void> {
   const rows = await selectInstances(reading(ctx))
-    .where('state', 'in', ['running', 'stopping', 'shutting-down'])
+    .where('state', 'in', ['running', 'stopping', 'shutting-down', 'stopped'])
     .execute();
-  const records = rows.map(recordOf);
+  for (const record of rows.map(recordOf)) await undoAttachments(ctx, record);
+  const records = rows.map(recordOf).filter((record) => record.state !== 'stopped');
   // Volumes first: a guest that has shut down meanwhile cannot let go of its disks without them.
   for (const record of records) await reopen(ctx, record);
   const adopted = new Set(await ctx.driver.adopt());
@@ -38,6 +39,17 @@ async function rejoin(ctx: Context, record: InstanceRecord): Promise<void> {
   await ctx.links.join(record).catch((error: unknown) => {
     ctx.log.error({ instanceId: record.id, error }, 'the network of a running instance could not be taken up');
   });
+}
+
+/**
+ * What AttachVolume had begun: nobody has been asked yet whether the caller may use the key, so it must not look like a
+ * volume the instance has. A stopped instance holds no grant either.
+ */
+async function undoAttachments(ctx: Context, record: InstanceRecord): Promise<void> {
+  for (const volume of await volumesOf(ctx, record)) {
+    if (attachmentOf(volume, record.id)?.state === 'attaching') await ctx.volumes.detach(volume.id, record.id);
+  }
+  if (record.state === 'stopped') await closeVolumes(ctx, record);
 }
 
 async function reopen(ctx: Context, record: InstanceRecord): Promise<void> {

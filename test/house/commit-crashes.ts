@@ -107,6 +107,28 @@ export const WORKS: readonly Work[] = [
     command: async (client) => new ec2.StartInstancesCommand({ InstanceIds: [await stopped(client)] }),
   },
   {
+    name: 'AttachVolume to a running instance',
+    command: async (client) =>
+      new ec2.AttachVolumeCommand({
+        InstanceId: await running(client),
+        VolumeId: await spareVolume(client),
+        Device: freeDevice(),
+      }),
+  },
+  {
+    name: 'DetachVolume',
+    command: async (client) => new ec2.DetachVolumeCommand({ VolumeId: await attachedVolume(client) }),
+  },
+  {
+    name: 'AttachVolume to a stopped instance',
+    command: async (client) =>
+      new ec2.AttachVolumeCommand({
+        InstanceId: await stopped(client),
+        VolumeId: await spareVolume(client),
+        Device: freeDevice(),
+      }),
+  },
+  {
     name: 'TerminateInstances',
     command: async (client) => new ec2.TerminateInstancesCommand({ InstanceIds: [await running(client)] }),
   },
@@ -142,6 +164,17 @@ async function stopped(client: ec2.EC2Client): Promise<string> {
   await client.send(new ec2.StopInstancesCommand({ InstanceIds: [id] }));
   await ec2.waitUntilInstanceStopped(waiter(client), { InstanceIds: [id] });
   return id;
+}
+let devices = 0;
+/** Another one every time. */
+function freeDevice(): string {
+  devices += 1;
+  return `/dev/sd${String.fromCharCode(102 + (devices % 10))}${1 + Math.floor(devices / 10)}`;
+}
+async function attachedVolume(client: ec2.EC2Client): Promise<string> {
+  const VolumeId = await spareVolume(client);
+  await client.send(new ec2.AttachVolumeCommand({ InstanceId: await running(client), VolumeId, Device: freeDevice() }));
+  return VolumeId;
 }
 async function spareVolume(client: ec2.EC2Client): Promise<string> {
   const { VolumeId } = await client.send(
