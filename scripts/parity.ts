@@ -35,6 +35,7 @@ const TITLES: Readonly<Record<string, string>> = {
   iam: 'IAM',
   organizations: 'Organizations',
   cloudtrail: 'CloudTrail',
+  rbin: 'Recycle Bin',
 };
 
 const readJson = async <Value>(path: string): Promise<Value> =>

@@ -35,6 +35,7 @@ import { createNetwork } from './network/create-network.ts';
 import { createKeyPairs } from './network/key-pairs.ts';
 import { isRegion, REGIONS } from './network/regions.ts';
 import { networkMigrations } from './network/tables.ts';
+import { createRecycleBin, recycleBinMigrations } from './recycle-bin/recycle-bin.ts';
 import { createRootKeyRotation } from './root-key-rotation.ts';
 import { withProtection } from './root-key-source.ts';
 import { cloudtrailService } from './services/cloudtrail/index.ts';
@@ -55,6 +56,7 @@ import { iamService } from './services/iam/index.ts';
 import { kmsService } from './services/kms/index.ts';
 import type { Service } from './services/operation.ts';
 import { organizationsService } from './services/organizations/index.ts';
+import { rbinService } from './services/rbin/index.ts';
 import { stsService } from './services/sts/index.ts';
 import { createTags, tagMigrations } from './tags/tags.ts';
 import { createVolumes, volumesMigrations } from './volumes/create.ts';
@@ -77,6 +79,7 @@ const MIGRATIONS: readonly Migration[] = [
   keysMigrations,
   launchTemplateMigrations,
   networkMigrations,
+  recycleBinMigrations,
   storageMigrations,
   tagMigrations,
   volumesMigrations,
@@ -126,6 +129,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
   const jobs = createJobs({ db, clock, log });
   const tags = createTags(db);
   const idempotency = createIdempotency({ db, clock });
+  const bin = createRecycleBin({ db, clock });
   const { keys, onBehalf } = await createKeys({ db, rootKey, authorizer, audit, principals, jobs, clock });
 
   const storage = await openStorage({ dir: dataDir, db, log, workers: config.cryptoWorkers });
@@ -136,6 +140,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     keys: onBehalf,
     jobs,
     tags,
+    bin,
     clock,
     log,
     rootKey,
@@ -163,6 +168,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     jobs,
     snapshots,
     tags,
+    bin,
     instances: () => instances,
     organizationOf: (account) => organizationPlaceOf(identity.organizations, account),
   });
@@ -202,7 +208,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     ec2Service({
       encodeAuthorizationFailure: authorizationMessages.encode,
       parts: [
-        imageOperations({ ...ec2, images, snapshots, volumes, idempotency, instances, isRegion }),
+        imageOperations({ ...ec2, bin, images, snapshots, volumes, idempotency, instances, isRegion }),
         imageUseOperations(forInstances),
         instanceOperations(forInstances),
         launchTemplateOperations({
@@ -225,6 +231,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
           snapshots,
           ebsDefaults,
           ...lifecycle,
+          bin,
           keys: onBehalf,
           idempotency,
           clock,
@@ -235,6 +242,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     iamService({ identity, authorizer }),
     kmsService({ keys, isRegion }),
     organizationsService({ identity, authorizer }),
+    rbinService({ authorizer, db, bin }),
     stsService({ identity, authorizer }, authorizationMessages),
   ];
 

@@ -4,6 +4,7 @@ import type { Tx } from '../db/db.ts';
 import { Refusal } from '../errors.ts';
 import { parseArn, type Region } from '../ids.ts';
 import { createAllowedImages, isAllowed } from './allowed-images.ts';
+import { emptyBinProgram, restoreImage, throwAway } from './binned-images.ts';
 import { copyProgram, startCopy } from './copy-image.ts';
 import { createProgram, startCreate } from './create-image.ts';
 import * as store from './image-store.ts';
@@ -25,6 +26,7 @@ export function createImages(deps: ImagesDeps): Images {
   const allowed = createAllowedImages(db);
   deps.jobs.register(copyProgram(deps));
   deps.jobs.register(createProgram(deps));
+  deps.jobs.register(emptyBinProgram(deps));
 
   /** The image a permit is about, as the transaction sees it: what was authorized is what is used. */
   async function permitted(tx: Tx, permit: Permit): Promise<ImageRecord> {
@@ -82,8 +84,12 @@ export function createImages(deps: ImagesDeps): Images {
         throw refuse('image-deregistration-protected', { imageId: record.id, until: coolsDownAt?.toISOString() });
       }
       await store.replaceImage(tx, { ...(await takePermissionsBack(tx, record)), state: 'deregistered' });
+      if (!(await throwAway(deps, tx, record))) {
+        await deps.tags.removeAll(tx, record.ownerId, record.region, record.id);
+      }
       return record;
     },
+    restore: (tx, permit) => restoreImage(deps, tx, permit),
     async setDescription(tx, permit, description) {
       await change(tx, permit, (record) => ({ ...record, description }));
     },

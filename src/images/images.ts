@@ -236,8 +236,10 @@ export interface Images {
   startCopy(tx: Tx, permit: Permit<'ec2:CopyImage'>, call: Call, copy: ImageCopy): Promise<ImageRecord>;
   /** Records the image as pending; a job takes the snapshots, with the guest down if `reboot` (BI-4, BI-5). */
   startCreate(tx: Tx, permit: Permit<'ec2:CreateImage'>, call: Call, creation: ImageCreation): Promise<ImageRecord>;
-  /** Leaves a record that the id was in use, and frees the name (L-5). */
+  /** Leaves a record that the id was in use, and frees the name (L-5). Tags go, unless a rule keeps the image in the bin. */
   deregister(tx: Tx, permit: Permit<'ec2:DeregisterImage'>): Promise<ImageRecord>;
+  /** Takes an image out of the Recycle Bin, in its old state and shared with nobody (L-9). */
+  restore(tx: Tx, permit: Permit<'ec2:RestoreImageFromRecycleBin'>): Promise<void>;
   setDescription(tx: Tx, permit: Permit<'ec2:ModifyImageAttribute'>, description: string): Promise<void>;
   /** Never unset again (L-17). */
   setImdsSupport(tx: Tx, permit: Permit<'ec2:ModifyImageAttribute'>): Promise<void>;

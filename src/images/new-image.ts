@@ -3,6 +3,7 @@ import type { Db, Tx } from '../db/db.ts';
 import { Refusal } from '../errors.ts';
 import { type AccountId, type ImageId, newEc2Id, type Region } from '../ids.ts';
 import type { Jobs } from '../jobs/jobs.ts';
+import type { RecycleBin } from '../recycle-bin/recycle-bin.ts';
 import type { Tags } from '../tags/tags.ts';
 import type { Snapshots } from '../volumes/volumes.ts';
 import { findByName } from './image-store.ts';
@@ -15,6 +16,7 @@ export interface ImagesDeps {
   readonly jobs: Jobs;
   readonly snapshots: Snapshots;
   readonly tags: Tags;
+  readonly bin: RecycleBin;
   /** Late, because instances stand above images and are made after them. */
   readonly instances: () => InstancesForImages;
   readonly organizationOf: OrganizationOf;

@@ -5,6 +5,7 @@ import { IntegrityError, Refusal } from '../errors.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { KeysOnBehalf } from '../keys/on-behalf.ts';
 import type { Log } from '../log.ts';
+import type { RecycleBin } from '../recycle-bin/recycle-bin.ts';
 import type { Tags } from '../tags/tags.ts';
 import type { Storage } from './storage.ts';
 import type { VolumeRefusalReason } from './volumes.ts';
@@ -15,6 +16,7 @@ export interface VolumesDeps {
   readonly keys: KeysOnBehalf;
   readonly jobs: Jobs;
   readonly tags: Tags;
+  readonly bin: RecycleBin;
   readonly clock: () => Date;
   readonly log: Log;
 }

@@ -12,7 +12,7 @@ import { deleteVolume, deleteVolumeProgram } from './delete-volume.ts';
 import { createDirectSnapshots, type DirectSnapshots } from './direct.ts';
 import { createVolumeModifications, type VolumeModifications } from './modify-volume.ts';
 import { resealBaseProgram } from './reseal-base.ts';
-import { deleteSnapshot } from './snapshot-ends.ts';
+import { deleteSnapshot, emptyBinProgram, restoreSnapshot } from './snapshot-ends.ts';
 import { createSnapshotLocks, type SnapshotLocks } from './snapshot-locks.ts';
 import { createSnapshotTiers, type SnapshotTiers } from './snapshot-tiers.ts';
 import type { MapRoot } from './storage.ts';
@@ -47,6 +47,7 @@ export function createVolumes(deps: CreateVolumesDeps): VolumesParts {
   const snapshots = snapshotsOf(ctx, ebsDefaults);
   const volumes = volumesOf(ctx, ebsDefaults, snapshots);
   deps.jobs.register(createVolumeProgram(ctx));
+  deps.jobs.register(emptyBinProgram(ctx));
   deps.jobs.register(copyVolumeProgram(ctx));
   deps.jobs.register(deleteVolumeProgram(ctx));
   deps.jobs.register(resealBaseProgram(ctx));
@@ -133,6 +134,7 @@ function snapshotsOf(ctx: Context, ebsDefaults: EbsDefaults): Snapshots {
         within,
       ),
     delete: (tx, id) => deleteSnapshot(ctx, tx, id),
+    restore: (tx, id) => restoreSnapshot(ctx, tx, id),
     async setSharing(tx, id, sharing) {
       const queries = writing(tx);
       await queries
@@ -146,7 +148,8 @@ function snapshotsOf(ctx: Context, ebsDefaults: EbsDefaults): Snapshots {
       }
     },
     mayUse: (snapshot, account) =>
-      snapshot.ownerId === account || snapshot.publiclyUsable || snapshot.sharedWith.includes(account),
+      snapshot.state !== 'recoverable' &&
+      (snapshot.ownerId === account || snapshot.publiclyUsable || snapshot.sharedWith.includes(account)),
   };
 }
 

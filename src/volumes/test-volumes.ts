@@ -16,6 +16,7 @@ import { createKeys, type Keys } from '../keys/keys.ts';
 import type { KeysOnBehalf } from '../keys/on-behalf.ts';
 import { keysMigrations } from '../keys/tables.ts';
 import { createLog } from '../log.ts';
+import { createRecycleBin, type RecycleBin, recycleBinMigrations } from '../recycle-bin/recycle-bin.ts';
 import { createTags, type Tags, tagMigrations } from '../tags/tags.ts';
 import { createVolumes, type VolumesParts, volumesMigrations } from './create.ts';
 import { openStorage } from './storage/open-storage.ts';
@@ -36,6 +37,7 @@ export interface TestVolumes extends VolumesParts, AsyncDisposable {
   readonly storage: Storage;
   readonly jobs: Jobs;
   readonly tags: Tags;
+  readonly bin: RecycleBin;
   readonly audit: AuditTrail;
   readonly idempotency: Idempotency;
   readonly clock: () => Date;
@@ -60,6 +62,7 @@ const MIGRATIONS = [
   jobsMigrations,
   keysMigrations,
   storageMigrations,
+  recycleBinMigrations,
   tagMigrations,
   volumesMigrations,
 ].flat();
@@ -104,7 +107,8 @@ export async function openTestVolumes(
   const idempotency = createIdempotency({ db, clock });
   const { keys, onBehalf } = await createKeys({ db, rootKey, authorizer, audit, principals, jobs, clock });
   const storage = await openStorage({ dir: join(folder, 'data'), db, log, workers: 1 });
-  const parts = createVolumes({ db, storage, keys: onBehalf, jobs, tags, clock, log, rootKey });
+  const bin = createRecycleBin({ db, clock });
+  const parts = createVolumes({ db, storage, keys: onBehalf, jobs, tags, bin, clock, log, rootKey });
 
   const account = async (name: string) => {
     const permit = systemPermit('organizations:CreateAccount', '*', 'test');
@@ -144,6 +148,7 @@ export async function openTestVolumes(
     storage,
     jobs,
     tags,
+    bin,
     audit,
     idempotency,
     clock,

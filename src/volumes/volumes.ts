@@ -163,8 +163,11 @@ export interface Snapshots {
     request: { readonly volumeIds: readonly VolumeId[]; readonly description: string },
     within: (tx: Tx, snapshots: readonly SnapshotRecord[]) => Promise<void>,
   ): Promise<SnapshotRecord[]>;
-  /** Refuses a locked one (L-13); whether an image uses it (L-8) is asked by the service. Its blocks go when nothing names them. */
+  /** Refuses a locked one (L-13); whether an image uses it (L-8) is asked by the service. Its blocks go when nothing names them, or, where
+   * a rule keeps it in the Recycle Bin, when its time there is over. */
   delete(tx: Tx, id: SnapshotId): Promise<void>;
+  /** Takes it out of the Recycle Bin (L-9). */
+  restore(tx: Tx, id: SnapshotId): Promise<void>;
   setSharing(tx: Tx, id: SnapshotId, sharing: { sharedWith: readonly AccountId[]; public: boolean }): Promise<void>;
   /** May `account` make a volume or copy from it: owner, shared with, public. */
   mayUse(snapshot: SnapshotRecord, account: AccountId): boolean;

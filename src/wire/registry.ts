@@ -10,6 +10,7 @@ import * as kms from '@aws-sdk/client-kms';
 import * as organizations from '@aws-sdk/client-organizations';
 import * as sts from '@aws-sdk/client-sts';
 import type { ServiceEntry } from './model.ts';
+import * as rbin from './rbin-schemas.ts';
 
 export const REGISTRY: readonly ServiceEntry[] = [
   {
@@ -79,4 +80,5 @@ export const REGISTRY: readonly ServiceEntry[] = [
     targets: ['CloudTrail_20131101', 'com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101'],
     schemas: cloudtrail,
   },
+  { name: 'rbin', protocol: 'restJson1', version: '2021-06-15', schemas: rbin },
 ];

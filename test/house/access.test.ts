@@ -44,6 +44,12 @@ const JSON_1_1: Words = {
   wrongSecret: ['InvalidSignatureException', 400],
   denied: ['AccessDeniedException', 400],
 };
+const REST: Words = {
+  unsigned: ['MissingAuthenticationTokenException', 403],
+  unknownKey: ['UnrecognizedClientException', 403],
+  wrongSecret: ['InvalidSignatureException', 403],
+  denied: ['AccessDeniedException', 403],
+};
 const WORDS: Readonly<Record<string, Words>> = {
   ec2: {
     unsigned: ['MissingParameter', 400],
@@ -51,12 +57,8 @@ const WORDS: Readonly<Record<string, Words>> = {
     wrongSecret: ['AuthFailure', 401],
     denied: ['UnauthorizedOperation', 403],
   },
-  ebs: {
-    unsigned: ['MissingAuthenticationTokenException', 403],
-    unknownKey: ['UnrecognizedClientException', 403],
-    wrongSecret: ['InvalidSignatureException', 403],
-    denied: ['AccessDeniedException', 403],
-  },
+  ebs: REST,
+  rbin: REST,
   kms: JSON_1_1,
   cloudtrail: JSON_1_1,
   organizations: JSON_1_1,

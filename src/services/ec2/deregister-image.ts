@@ -13,10 +13,7 @@ export const deregisterImage =
   (deps: ImageDeps) =>
   async (call: Call, input: DeregisterImageRequest): Promise<DeregisterImageResult> => {
     const { image, permit } = await useOwnImage(deps, call, 'ec2:DeregisterImage', input);
-    await deps.db.write(async (tx) => {
-      await deps.images.deregister(tx, permit);
-      await deps.tags.removeAll(tx, call.caller.accountId, call.region, image.id);
-    });
+    await deps.db.write((tx) => deps.images.deregister(tx, permit));
     if (!input.DeleteAssociatedSnapshots) return { Return: true };
     const ids = new Set(image.blockDeviceMappings.flatMap(({ ebs }) => (ebs?.snapshotId ? [ebs.snapshotId] : [])));
     const DeleteSnapshotResults: DeleteSnapshotReturnCode[] = [];
@@ -40,10 +37,7 @@ async function deleteSnapshot(
   try {
     const resource = { arn: snapshotArn(call.region, id), tags: tagRecord(tags) };
     await authorizeOne(deps.authorizer, call, 'ec2:DeleteSnapshot', resource, snapshotContext(snapshot));
-    await deps.db.write(async (tx) => {
-      await deps.snapshots.delete(tx, id);
-      await deps.tags.removeAll(tx, accountId, call.region, id);
-    });
+    await deps.db.write((tx) => deps.snapshots.delete(tx, id));
     return 'success';
   } catch (error) {
     if (error instanceof Denied) return 'missing-permissions';

@@ -28,9 +28,10 @@ import {
 } from './image-lifecycle.ts';
 import { cancelImageLaunchPermission, resetImageAttribute } from './image-permissions.ts';
 import { modifyImageAttribute } from './modify-image-attribute.ts';
+import { type BinDeps, listImagesInRecycleBin, restoreImageFromRecycleBin } from './recycle-bin.ts';
 import { registerImage } from './register-image.ts';
 
-export function imageOperations(deps: ImageDeps): Ec2Part {
+export function imageOperations(deps: ImageDeps & BinDeps): Ec2Part {
   return {
     operations: {
       CancelImageLaunchPermission: cancelImageLaunchPermission(deps),
@@ -53,10 +54,12 @@ export function imageOperations(deps: ImageDeps): Ec2Part {
       GetAllowedImagesSettings: getAllowedImagesSettings(deps),
       GetImageAncestry: getImageAncestry(deps),
       GetImageBlockPublicAccessState: getImageBlockPublicAccessState(deps),
+      ListImagesInRecycleBin: listImagesInRecycleBin(deps),
       ModifyImageAttribute: modifyImageAttribute(deps),
       RegisterImage: registerImage(deps),
       ReplaceImageCriteriaInAllowedImagesSettings: replaceImageCriteriaInAllowedImagesSettings(deps),
       ResetImageAttribute: resetImageAttribute(deps),
+      RestoreImageFromRecycleBin: restoreImageFromRecycleBin(deps),
     },
     refusals: imageRefusals,
   };

@@ -27,6 +27,7 @@ import {
   resetSnapshotAttribute,
 } from './modify-snapshot-attribute.ts';
 import { describeVolumesModifications, modifyVolume, modifyVolumeAttribute } from './modify-volume.ts';
+import { type BinDeps, listSnapshotsInRecycleBin, restoreSnapshotFromRecycleBin } from './recycle-bin.ts';
 import {
   disableSnapshotBlockPublicAccess,
   enableSnapshotBlockPublicAccess,
@@ -37,7 +38,7 @@ import { describeSnapshotTierStatus, modifySnapshotTier, restoreSnapshotTier } f
 import type { VolumeDeps } from './volume-shapes.ts';
 
 /** Volumes, snapshots and encryption by default. */
-export function volumeOperations(deps: VolumeDeps): Ec2Part {
+export function volumeOperations(deps: VolumeDeps & BinDeps): Ec2Part {
   return {
     operations: {
       CopySnapshot: copySnapshot(deps),
@@ -64,6 +65,7 @@ export function volumeOperations(deps: VolumeDeps): Ec2Part {
       GetEbsDefaultKmsKeyId: getEbsDefaultKmsKeyId(deps),
       GetEbsEncryptionByDefault: getEbsEncryptionByDefault(deps),
       GetSnapshotBlockPublicAccessState: getSnapshotBlockPublicAccessState(deps),
+      ListSnapshotsInRecycleBin: listSnapshotsInRecycleBin(deps),
       LockSnapshot: lockSnapshot(deps),
       ModifyEbsDefaultKmsKeyId: modifyEbsDefaultKmsKeyId(deps),
       ModifySnapshotAttribute: modifySnapshotAttribute(deps),
@@ -72,6 +74,7 @@ export function volumeOperations(deps: VolumeDeps): Ec2Part {
       ModifyVolumeAttribute: modifyVolumeAttribute(deps),
       ResetEbsDefaultKmsKeyId: resetEbsDefaultKmsKeyId(deps),
       ResetSnapshotAttribute: resetSnapshotAttribute(deps),
+      RestoreSnapshotFromRecycleBin: restoreSnapshotFromRecycleBin(deps),
       RestoreSnapshotTier: restoreSnapshotTier(deps),
       UnlockSnapshot: unlockSnapshot(deps),
     },
