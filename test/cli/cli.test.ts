@@ -94,7 +94,7 @@ describe('a Node.js that is too old', () => {
   });
   it('gets a sentence', { skip: old ? false : 'no old Node.js is installed' }, () => {
     const result = spawnSync(old!, [join(REPOSITORY, 'bin/ingot.js'), 'serve'], { encoding: 'utf8' });
-    assert.match(result.stderr, /^Ingot needs Node\.js 24 or newer; this is v\d+\.\d+\.\d+\.\n$/);
+    assert.match(result.stderr, /^Ingot needs Node\.js 24 or newer and this is v\d+\.\d+\.\d+: .+\n$/);
     assert.equal(result.status, 1);
   });
 });
