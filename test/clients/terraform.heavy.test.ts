@@ -82,6 +82,7 @@ describe('Terraform', { skip }, () => {
     assert.equal(added.code, 0, added.stderr);
     environment = {
       ...(await rootEnvironment(ingot)),
+      ...(await administratorKeys(ingot)),
       CHECKPOINT_DISABLE: '1',
       TF_IN_AUTOMATION: '1',
       TF_INPUT: '0',
@@ -105,6 +106,7 @@ describe('Terraform', { skip }, () => {
     assert.deepEqual(value('found_image'), [true, 'golden']);
     assert.equal(value('copied_snapshot_key'), value('second_key'));
     assert.deepEqual(value('root_keys'), [value('key'), value('key')]);
+    assert.deepEqual(value('consumer_root_key'), [true]);
     const second = new EC2Client(await ingot.client('eu-central-1'));
     const { Images } = await second.send(new DescribeImagesCommand({ ImageIds: [value('copied_image')] }));
     const { Snapshots } = await second.send(
@@ -133,6 +135,17 @@ describe('Terraform', { skip }, () => {
     assert.deepEqual(await leftInIam(ingot), []);
   });
 });
+
+/** Keys of the IAM user that `ingot account add` makes: root may assume no role. */
+async function administratorKeys(ingot: Ingot): Promise<Record<string, string>> {
+  const { stdout } = await runIngot(['env', '--data', ingot.dataDir, '--account', 'ingot-admin']);
+  const keys = [...stdout.matchAll(/^export (AWS_(?:SECRET_)?ACCESS_KEY(?:_ID)?)='?([^'\n]+)'?$/gm)];
+  assert.equal(keys.length, 2, 'an access key and its secret');
+  return Object.fromEntries(keys.map(([, name, value]) => [name, value]));
+}
+
+/** A primary key waits for its replicas. */
+const DELETED = ['PendingDeletion', 'PendingReplicaDeletion'];
 
 const NOTHING = {
   instances: [],
@@ -168,7 +181,7 @@ async function leftInRegion(ingot: Ingot, region: string): Promise<typeof NOTHIN
     groups: (await ec2.send(new DescribeSecurityGroupsCommand({}))).SecurityGroups!.filter(
       ({ GroupName }) => GroupName !== 'default',
     ),
-    keys: keys.filter(({ KeyManager, KeyState }) => KeyManager === 'CUSTOMER' && KeyState !== 'PendingDeletion'),
+    keys: keys.filter(({ KeyManager, KeyState }) => KeyManager === 'CUSTOMER' && !DELETED.includes(KeyState!)),
     aliases: Aliases!.filter(({ AliasName }) => !AliasName!.startsWith('alias/aws/')),
     encryptionByDefault: (await ec2.send(new GetEbsEncryptionByDefaultCommand({}))).EbsEncryptionByDefault,
     defaultKey: (await ec2.send(new GetEbsDefaultKmsKeyIdCommand({}))).KmsKeyId,

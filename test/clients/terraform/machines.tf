@@ -54,6 +54,10 @@ resource "aws_vpc_security_group_ingress_rule" "each_other" {
   tags                         = { Name = "from the machines" }
 }
 
+resource "aws_default_security_group" "closed" {
+  vpc_id = data.aws_vpc.default.id
+}
+
 resource "aws_key_pair" "operator" {
   key_name   = "operator"
   public_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKvY1yD4bF7eO3p7Rr7mJvM0F2v9g0S9t5dPZxkE9mQx operator@example.com"
@@ -132,6 +136,11 @@ resource "aws_instance" "direct" {
     encrypted   = true
   }
   tags = { Name = "direct" }
+}
+
+resource "aws_ec2_instance_state" "direct" {
+  instance_id = aws_instance.direct.id
+  state       = var.release == 1 ? "stopped" : "running"
 }
 
 resource "aws_ebs_volume" "data" {
