@@ -52,11 +52,19 @@ function readOptions() {
   }
 }
 
-/** The first Ctrl-C or SIGTERM ends the demo and clears up; a second one ends the process. */
+/** npm passes on the Ctrl-C that the terminal has sent already: what comes this soon is the same one. */
+const ECHO_MS = 1000;
+
+/** The first Ctrl-C or SIGTERM ends the demo and clears up; a later one ends the process. */
 function whenInterrupted(): AbortSignal {
   const controller = new AbortController();
+  let at = 0;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => controller.abort(new Interrupted(`${signal}: stopping`)));
+    process.on(signal, () => {
+      if (!controller.signal.aborted) at = performance.now();
+      else if (performance.now() - at > ECHO_MS) process.exit(EXIT_INTERRUPTED);
+      controller.abort(new Interrupted(`${signal}: stopping`));
+    });
   }
   return controller.signal;
 }

@@ -33,7 +33,9 @@ async function runDemoUntil(words: string | undefined, args: string[], environme
       said += piece;
       if (!waiting || !said.includes(words as string)) return;
       waiting = false;
+      // Once from the terminal and once from npm.
       child.kill('SIGINT');
+      setTimeout(() => child.kill('SIGINT'), 20);
     });
   }
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
