@@ -147,7 +147,6 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     authorizationEpoch: () => keys.generation() + identity.generation(),
   });
 
-  if (config.guestNetwork.kind === 'forward') await requireFront(config.guestNetwork.sshPort);
   const strays = await storage.removeOverlaysExcept(await volumes.liveOverlays());
   if (strays > 0) log.info({ overlays: strays }, 'overlays that belong to no volume were removed');
 
@@ -158,6 +157,9 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
   });
   closers.add(() => driver.close());
   log.info({ machines: driver.kind }, driver.about);
+  // Without guests there is nobody to reach.
+  const front = config.guestNetwork.kind === 'forward' && driver.kind === 'qemu' ? config.guestNetwork : undefined;
+  if (front) await requireFront(front.sshPort);
 
   const network = createNetwork({ db, clock });
   const keyPairs = createKeyPairs({ db, clock });
@@ -181,7 +183,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     jobs,
     tags,
     roles: identity.instanceRoles,
-    ...(config.guestNetwork.kind === 'forward' ? { front: config.guestNetwork } : {}),
+    ...(front ? { front } : {}),
     rootKey,
     clock,
     log,
@@ -199,7 +201,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     network,
     keyPairs,
     profiles: identity,
-    guestsAreReached: config.guestNetwork.kind === 'forward',
+    guestsAreReached: front !== undefined,
     idempotency,
   };
   const services: readonly Service[] = [

@@ -153,7 +153,11 @@ function randomLoopback(): string {
 export async function requireFront(sshPort: number): Promise<void> {
   const server = createServer();
   for (let tries = 0; tries < ADDRESS_TRIES; tries++) {
-    if (!(await listens(server, randomLoopback(), sshPort))) continue;
+    const free = await listens(server, randomLoopback(), sshPort).catch((cause: unknown) => {
+      const hint = 'needs root, or net.ipv4.ip_unprivileged_port_start; --guest-ssh-port takes another';
+      throw new Error(`port ${sshPort} of loopback addresses cannot be opened for guests: it ${hint}`, { cause });
+    });
+    if (!free) continue;
     await new Promise((resolve) => server.close(resolve));
     return;
   }

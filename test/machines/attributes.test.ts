@@ -149,6 +149,19 @@ describe('attributes of instances', { concurrency: false }, () => {
     assert.equal(launched.MetadataOptions?.HttpPutResponseHopLimit, 5);
     assert.match(launched.IamInstanceProfile!.Arn!, /:instance-profile\/web$/);
     assert.equal(await userData(launched.InstanceId!), UserData);
+    const { Reservations } = await ec2.send(
+      new DescribeInstancesCommand({
+        Filters: [
+          { Name: 'iam-instance-profile.arn', Values: ['*:instance-profile/web'] },
+          { Name: 'metadata-options.http-tokens', Values: ['required'] },
+          { Name: 'metadata-options.http-put-response-hop-limit', Values: ['5'] },
+        ],
+      }),
+    );
+    assert.deepEqual(
+      Reservations!.flatMap(({ Instances }) => Instances!.map(({ InstanceId }) => InstanceId)),
+      [launched.InstanceId],
+    );
   });
 
   test('ModifyInstanceMetadataOptions changes what it names and shows the rest', async () => {

@@ -205,6 +205,9 @@ describe('instances with real machines', { skip, concurrency: false }, () => {
   test('this host reaches the SSH port of the guest at its public address, and the guest passes its status checks', async () => {
     const { PublicIpAddress } = await see(instanceId);
     assert.match(PublicIpAddress!, /^127\./);
+    const byAddress = { Filters: [{ Name: 'ip-address', Values: [PublicIpAddress!] }] };
+    const { Reservations } = await ec2.send(new DescribeInstancesCommand(byAddress));
+    assert.equal(Reservations![0]!.Instances![0]!.InstanceId, instanceId);
     assert.equal((await visit(PublicIpAddress!, sshPort)).trim(), `ingot-guest ${instanceId}`);
     const status = await ec2.send(new DescribeInstanceStatusCommand({ InstanceIds: [instanceId] }));
     assert.equal(status.InstanceStatuses![0]!.InstanceStatus?.Status, 'ok');

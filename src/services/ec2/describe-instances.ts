@@ -5,7 +5,14 @@ import type { OperationOf } from '../operation.ts';
 import { authorizeAny, dryRun, refuseUnsupported } from './common.ts';
 import { instanceNotFound, requireInstanceId } from './errors.ts';
 import { compileFilters, type FilterReaders } from './filters.ts';
-import { type InstanceDeps, type InstanceView, privateDnsName, showReservations, viewOf } from './instance-shapes.ts';
+import {
+  type InstanceDeps,
+  type InstanceView,
+  isPublic,
+  privateDnsName,
+  showReservations,
+  viewOf,
+} from './instance-shapes.ts';
 import { page } from './paging.ts';
 
 /** The caller's instances asked for, all of them where no id is given. Throws for ids that are none of them. */
@@ -42,6 +49,8 @@ function filtersOf(view: InstanceView): FilterReaders<InstanceRecord> {
     'current-instance-boot-mode': (record) => record.currentBootMode,
     'group-id': (record) => record.groupIds,
     'group-name': groupNames,
+    'iam-instance-profile.arn': (record) => record.profile?.arn,
+    'iam-instance-profile.id': (record) => record.profile?.id,
     'image-id': (record) => record.imageId,
     'instance-id': (record) => record.id,
     'instance-state-code': (record) => STATE_CODES[record.state],
@@ -49,9 +58,14 @@ function filtersOf(view: InstanceView): FilterReaders<InstanceRecord> {
     'instance-type': (record) => record.instanceType,
     'instance.group-id': (record) => record.groupIds,
     'instance.group-name': groupNames,
+    'ip-address': (record) => (isPublic(record) ? record.publicIp : undefined),
     'key-name': (record) => record.keyName,
     'launch-index': (record) => record.launchIndex,
     'launch-time': (record) => record.launchTime,
+    'metadata-options.http-endpoint': (record) => record.metadata?.httpEndpoint,
+    'metadata-options.http-put-response-hop-limit': (record) => record.metadata?.hopLimit,
+    'metadata-options.http-tokens': (record) => record.metadata?.httpTokens,
+    'metadata-options.instance-metadata-tags': (record) => record.metadata?.instanceTags,
     'network-interface.network-interface-id': (record) => link(record)?.id,
     'network-interface.subnet-id': (record) => link(record)?.subnetId,
     'network-interface.vpc-id': (record) => link(record)?.vpcId,

@@ -130,7 +130,7 @@ export const describeSubnets =
           RESERVED_ADDRESSES -
           used.filter((each) => each.subnetId === subnet.id).length,
         DefaultForAz: true,
-        MapPublicIpOnLaunch: false,
+        MapPublicIpOnLaunch: deps.guestsAreReached,
         AssignIpv6AddressOnCreation: false,
         Ipv6Native: false,
         Ipv6CidrBlockAssociationSet: [],

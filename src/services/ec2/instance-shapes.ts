@@ -183,7 +183,7 @@ export function showMetadataOptions({
 }
 
 /** The address leads to the guest while it runs. */
-function isPublic(record: InstanceRecord): boolean {
+export function isPublic(record: InstanceRecord): boolean {
   return record.publicIp !== undefined && record.state === 'running';
 }
 
