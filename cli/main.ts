@@ -1,15 +1,13 @@
 /** `ingot`: commands that speak to a server by the public AWS API. `serve` is the server itself; see src/main.ts. */
 import tab from '@bomb.sh/tab/commander';
 import { Command } from 'commander';
-import { addAccount } from './account-add.ts';
 import { addBackupCommand } from './backup.ts';
 import { addDiffCommand } from './diff.ts';
-import { printEnvironment } from './env.ts';
 import { CliError, describeFailure, EXIT } from './error.ts';
 import { addExportCommand } from './export.ts';
 import { addImportCommand } from './import.ts';
-import { explainDenial } from './why.ts';
 
+// A command with SDK clients of its own loads them when it is called: each costs start-up time.
 const program = new Command('ingot').description('A self-hosted home for encrypted golden machine images');
 // Before the commands are made: they inherit it.
 program.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT.usage));
@@ -22,7 +20,7 @@ program
   .description('print the exports that make AWS tools talk to the server: eval "$(ingot env)"')
   .option('--data <dir>', 'data directory of the server', './.ingot')
   .option('--account <name>', 'profile to use, as made by `ingot account add`', 'ingot')
-  .action(printEnvironment);
+  .action(async (options) => (await import('./env.ts')).printEnvironment(options));
 
 program
   .command('account')
@@ -32,7 +30,7 @@ program
   .argument('<name>', 'name of account and profile')
   .option('--data <dir>', 'data directory of the server', './.ingot')
   .option('--email <address>', 'e-mail address of the account; unique in the installation')
-  .action(addAccount);
+  .action(async (name, options) => (await import('./account-add.ts')).addAccount(name, options));
 
 program
   .command('why')
@@ -43,7 +41,7 @@ program
   .option('--region <region>', "region of the request; the profile's own unless given")
   .option('--hours <hours>', 'how far to look back', '24')
   .option('--json', 'print the decoded messages')
-  .action(explainDenial);
+  .action(async (subject, options) => (await import('./why.ts')).explainDenial(subject, options));
 
 addBackupCommand(program);
 addImportCommand(program);
