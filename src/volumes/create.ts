@@ -21,7 +21,7 @@ import { completeUploadProgram, UploadActivity, uploadTimeoutProgram } from './u
 import { sealSnapshotProgram, startSnapshot, startSnapshots } from './volume-snapshots.ts';
 import type { EbsDefaults, Snapshots, Volumes } from './volumes.ts';
 
-export { volumesMigrations } from './tables.ts';
+export { volumesMigrations } from './schema.ts';
 
 export interface VolumesParts {
   readonly volumes: Volumes;
