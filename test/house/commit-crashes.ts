@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { after, before, describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import * as ec2 from '@aws-sdk/client-ec2';
 import { CreateKeyCommand, DisableKeyCommand, KMSClient } from '@aws-sdk/client-kms';
@@ -336,4 +337,27 @@ async function strayOverlays(world: World): Promise<string[]> {
     stray.push(...files.filter((file) => !wanted.delete(file)).map((file) => `stray overlay ${file}`));
   }
   return [...stray, ...[...wanted].map((file) => `missing overlay ${file}`)];
+}
+
+/** A test for each work, that kills the server before every one of its commits. */
+export function killAtEveryCommit(chosen: (work: Work) => boolean): void {
+  describe('a server that dies at a commit', () => {
+    let world: World;
+    before(async () => {
+      world = await openWorld();
+    });
+    after(() => world.ingot[Symbol.asyncDispose]());
+    for (const work of WORKS.filter(chosen)) {
+      it(`comes to rest with nothing left over: ${work.name}`, async (context) => {
+        let commits = 0;
+        // After a commit and before the next the database is the same, and of the files more has been done.
+        while (await dieAt(world, work, commits + 1, 'before')) {
+          commits += 1;
+          assert.deepEqual(await complaints(world), [], `killed before commit ${commits}`);
+        }
+        assert.deepEqual(await complaints(world), []);
+        context.diagnostic(`${commits} commits`);
+      });
+    }
+  });
 }
