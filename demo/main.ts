@@ -80,7 +80,7 @@ async function main(): Promise<void> {
   const workDir = await mkdtemp(join(tmpdir(), 'ingot-demo-'));
   const dataDir = join(workDir, 'data');
   try {
-    const server = await startServer({ dataDir, machines: qemu ? 'qemu' : 'none' });
+    const server = await startServer({ dataDir, machines: qemu ? 'qemu' : 'none', apart: true });
     say(`Ingot is listening on ${server.endpoint}, process ${server.pid}, data in ${dataDir}`);
     try {
       await tell({

@@ -32,11 +32,15 @@ const repository = new URL('..', import.meta.url).pathname;
 const READY = /^Ingot is listening on (http:\/\/\S+)$/m;
 
 /** Starts `ingot serve` on a free port and waits for its ready line; rejects with what it said if it ends first. */
-export async function startServer(options: { dataDir: string; machines?: string }): Promise<Server> {
+export async function startServer(options: {
+  dataDir: string;
+  machines?: string;
+  /** Does not hear Ctrl-C: for a caller that hears it, and still needs the server to clear up. */
+  apart?: boolean;
+}): Promise<Server> {
   const args = [join(repository, 'src/main.ts'), 'serve', '--data', options.dataDir, '--listen', '127.0.0.1:0'];
   if (options.machines) args.push('--machines', options.machines);
-  // A process group of its own: Ctrl-C is the demo's to hear, which still needs the server to clear up.
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: options.apart ?? false });
   let stderr = '';
   child.stderr.on('data', (piece: Buffer) => {
     stderr = (stderr + piece.toString()).slice(-16_384);
