@@ -4,23 +4,41 @@
  * The lock is an exclusive SQLite transaction on the file `lock`: the kernel lets go of it when the process ends,
  * however it ends, so it cannot go stale.
  */
-import { chmod, lstat, mkdir, open, readFile, rename } from 'node:fs/promises';
+import { chmod, lstat, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { sha256Hex } from './crypto/hash.ts';
 
-/** Another server holds the data directory. */
-export class DataDirInUseError extends Error {
-  override readonly name = 'DataDirInUseError';
+/** The data directory cannot be used: another server holds it, or there can be no such folder. Says so in one sentence. */
+export class DataDirError extends Error {
+  override readonly name = 'DataDirError';
 }
 
 export interface DataDirLock {
   release(): void;
 }
 
+/** Makes the folder and those above it. Not by mkdir's own recursion, which never ends below /proc. */
+async function makeDataDir(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && (await stat(directory)).isDirectory()) return;
+    if (code !== 'ENOENT' || dirname(directory) === directory) throw error;
+    await makeDataDir(dirname(directory));
+    await mkdir(directory, { mode: 0o700 });
+  }
+}
+
 export async function lockDataDir(directory: string): Promise<DataDirLock> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makeDataDir(directory).catch((cause: unknown) => {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new DataDirError(`The data directory ${directory} cannot be made: ${code}. Choose another --data.`, {
+      cause,
+    });
+  });
   const database = new DatabaseSync(join(directory, 'lock'), { timeout: 0 });
   try {
     // Nothing is ever written, so nothing need be undone: no journal file beside the lock.
@@ -29,7 +47,7 @@ export async function lockDataDir(directory: string): Promise<DataDirLock> {
   } catch (cause) {
     database.close();
     if (!isBusy(cause)) throw cause;
-    throw new DataDirInUseError(`Another Ingot server is using ${directory}; stop it, or choose another --data.`, {
+    throw new DataDirError(`Another Ingot server is using ${directory}; stop it, or choose another --data.`, {
       cause,
     });
   }

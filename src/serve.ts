@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { createApp } from './app.ts';
 import { ConfigError, readConfig, SERVE_DEFAULTS, type ServeOptions } from './config.ts';
 import { RootKeyError } from './crypto/root-key.ts';
-import { DataDirInUseError } from './data-dir.ts';
+import { DataDirError } from './data-dir.ts';
 import { createLog } from './log.ts';
 
 const EXIT_FAILURE = 1;
@@ -31,8 +31,7 @@ async function serve(options: ServeOptions): Promise<void> {
   try {
     await run(options);
   } catch (error) {
-    const expected =
-      error instanceof ConfigError || error instanceof DataDirInUseError || error instanceof RootKeyError;
+    const expected = error instanceof ConfigError || error instanceof DataDirError || error instanceof RootKeyError;
     if (expected) process.stderr.write(`${error.message}\n`);
     else if (isListenError(error)) process.stderr.write(`Ingot cannot listen on ${options.listen}: ${error.code}.\n`);
     else createLog('error').error({ error }, 'Ingot could not start');

@@ -80,6 +80,18 @@ describe('the server', () => {
     assert.equal((await fetch(`${ingot.endpoint}/health`)).status, 200);
   });
 
+  it('says in one sentence why there can be no data directory', async () => {
+    for (const [directory, code] of [
+      [import.meta.filename, 'EEXIST'],
+      [join(import.meta.filename, 'below'), 'ENOTDIR'],
+      ['/proc/ingot', 'ENOENT'],
+    ]) {
+      const { code: exit, stderr } = await runIngot(['serve', '--data', directory ?? '', '--listen', '127.0.0.1:0']);
+      assert.equal(exit, 1);
+      assert.equal(stderr, `The data directory ${directory} cannot be made: ${code}. Choose another --data.\n`);
+    }
+  });
+
   it('can be started again at once after kill -9', async () => {
     await using ingot = await startIngot();
     await ingot.kill();
