@@ -25,6 +25,7 @@ import { CreateKeyCommand } from '@aws-sdk/client-kms';
 import { Account, type Server, startServer } from '../demo/server.ts';
 import { until } from '../demo/wait.ts';
 import { inLanes, LeanClient } from './client.ts';
+import { nextServedVolume, readFirstBytes, servedVolumes } from './first-byte.ts';
 import { cpuSecondsOf, memoryOf, opensslGcm, show, spread } from './measure.ts';
 
 const { values: options } = parseArgs({
@@ -40,6 +41,7 @@ const PARTS = new Set(options.only.split(','));
 const REGION = 'eu-central-1';
 const BLOCK = 524_288;
 const LANES = 8;
+const FIRST_BYTES = 4096;
 
 const say = (text = '') => process.stdout.write(`${text}\n`);
 
@@ -263,10 +265,8 @@ async function benchKms(server: Server, account: Account): Promise<void> {
   moto?.stop();
 }
 
-async function benchLaunch(server: Server, account: Account, client: LeanClient): Promise<void> {
-  say(
-    `\nLaunch from an encrypted image of 1 GiB, without a guest (driver none): RunInstances until running, ${ROUNDS} rounds`,
-  );
+async function benchLaunch(dataDir: string, account: Account, client: LeanClient): Promise<void> {
+  say(`\nLaunch from an encrypted image of 1 GiB, without a guest (driver none), ${ROUNDS} rounds`);
   const key = await newKey(account);
   const snapshot = await importHalfSparse(account, client, key, 1);
   const { ImageId } = await account.ec2.send(
@@ -278,25 +278,37 @@ async function benchLaunch(server: Server, account: Account, client: LeanClient)
       BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { SnapshotId: snapshot, VolumeType: 'gp3' } }],
     }),
   );
-  const seconds: number[] = [];
+  const firstByte: number[] = [];
+  const running: number[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
+    const before = await servedVolumes(dataDir);
     const started = performance.now();
     const { Instances } = await account.ec2.send(
       new RunInstancesCommand({ ImageId, InstanceType: 't3.micro', MinCount: 1, MaxCount: 1 }),
     );
+    const bytes = await readFirstBytes(await nextServedVolume(dataDir, before), FIRST_BYTES);
+    firstByte.push((performance.now() - started) / 1000);
+    if (!bytes.equals(POOL[0]!.bytes.subarray(0, FIRST_BYTES))) throw new Error('the volume does not hold the image');
     const id = Instances?.[0]?.InstanceId as string;
-    await until('the instance runs', async () => {
-      const { Reservations } = await account.ec2.send(new DescribeInstancesCommand({ InstanceIds: [id] }));
-      const state = Reservations?.[0]?.Instances?.[0]?.State?.Name;
-      if (state === 'terminated') throw new Error('the instance was terminated');
-      return state === 'running' ? true : undefined;
-    });
-    seconds.push((performance.now() - started) / 1000);
+    await instanceIs(account, id, 'running');
+    running.push((performance.now() - started) / 1000);
     await account.ec2.send(new TerminateInstancesCommand({ InstanceIds: [id] }));
+    await instanceIs(account, id, 'terminated');
   }
   say(
-    `  ${show(spread(seconds))} s, its encrypted volume served (a poll every 100 ms is in the figure; server process ${server.pid})`,
+    `  RunInstances until the first 4 KiB of the volume are read by NBD: ${show(spread(firstByte), 3)} s, bytes checked`,
   );
+  say(`  RunInstances until DescribeInstances says running (polled every 100 ms): ${show(spread(running))} s`);
+}
+
+async function instanceIs(account: Account, id: string, wanted: string): Promise<void> {
+  await until(`${id} is ${wanted}`, async () => {
+    const { Reservations } = await account.ec2.send(new DescribeInstancesCommand({ InstanceIds: [id] }));
+    const instance = Reservations?.[0]?.Instances?.[0];
+    const state = instance?.State?.Name;
+    if (state === 'terminated' && wanted !== state) throw new Error(`${id} ended: ${instance?.StateReason?.Message}`);
+    return state === wanted ? true : undefined;
+  });
 }
 
 async function benchMemory(): Promise<void> {
@@ -314,7 +326,7 @@ async function benchMemory(): Promise<void> {
 }
 
 async function withServer(
-  work: (server: Server, account: Account, client: LeanClient) => Promise<void>,
+  work: (server: Server, account: Account, client: LeanClient, dataDir: string) => Promise<void>,
 ): Promise<void> {
   const dataDir = await mkdtemp(join(tmpdir(), 'ingot-bench-'));
   try {
@@ -327,7 +339,7 @@ async function withServer(
       connections: LANES,
     });
     try {
-      await work(server, new Account(server.endpoint, server.root, '', 'root', REGION), client);
+      await work(server, new Account(server.endpoint, server.root, '', 'root', REGION), client, dataDir);
     } finally {
       client.close();
       await server.stop();
@@ -338,9 +350,9 @@ async function withServer(
 }
 
 say(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim()}`);
-await withServer(async (server, account, client) => {
+await withServer(async (server, account, client, dataDir) => {
   if (PARTS.has('import')) await benchImport(server, account, client);
   if (PARTS.has('kms')) await benchKms(server, account);
-  if (PARTS.has('launch')) await benchLaunch(server, account, client);
+  if (PARTS.has('launch')) await benchLaunch(dataDir, account, client);
 });
 if (PARTS.has('memory')) await benchMemory();
