@@ -18,6 +18,8 @@ export interface AuditEntry {
   readonly responseElements?: unknown;
   readonly additionalEventData?: unknown;
   readonly resources?: readonly { readonly arn: string; readonly accountId: AccountId; readonly type: string }[];
+  /** Further resources that the event is looked up by and that its document does not name, as with EC2. */
+  readonly lookedUpBy?: readonly { readonly name: string; readonly type: string }[];
   readonly error?: { readonly code: string; readonly message: string };
   /** The denial behind the error: its reasons are kept with the record, sealed for those who may decode them. */
   readonly denied?: Denied;

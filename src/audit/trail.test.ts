@@ -185,6 +185,21 @@ describe('events as CloudTrail writes them (kms 26)', () => {
 });
 
 describe('the trail', () => {
+  it('finds an event by resources that its document does not name', async () => {
+    await using test = await openTestDb(auditMigrations);
+    const audit = createAudit({ db: test.db });
+    const volume = { name: 'vol-0123456789abcdef0', type: 'AWS::EC2::Volume' };
+    await audit.record(entryOf(callOf(user), { lookedUpBy: [volume] }));
+    await audit.record(entryOf(callOf(user)));
+    const attribute = { key: 'ResourceName', value: volume.name } as const;
+    const found = await audit.lookUp({ account, region, limit: 50, attribute });
+    assert.deepEqual(
+      found.map(({ resources }) => resources.map(({ name, type }) => ({ name, type }))),
+      [[volume]],
+    );
+    assert.equal(JSON.parse(found[0]?.document ?? '').resources, undefined);
+  });
+
   it('commits the records of calls in flight together', async () => {
     await using test = await openTestDb(auditMigrations);
     let commits = 0;

@@ -297,8 +297,8 @@ async function insertEntry(tx: Tx, entry: AuditEntry): Promise<void> {
           JSON.stringify(eventDocument(entry, recipient, eventId, sharedEventId)),
         ]),
       );
-    for (const { arn, type } of entry.resources ?? []) {
-      const values = [Number(inserted.insertId), resourceName(arn, type), arn, type];
+    for (const { name, arn, type } of resourcesOf(entry)) {
+      const values = [Number(inserted.insertId), name, arn, type];
       await tx.as<AuditTables>().executeQuery(CompiledQuery.raw(INSERT_RESOURCE, values));
     }
   }
@@ -308,6 +308,14 @@ async function insertEntry(tx: Tx, entry: AuditEntry): Promise<void> {
 function recipientsOf({ call, otherAccounts, error }: AuditEntry): AccountId[] {
   const denied = error !== undefined && /AccessDenied|UnauthorizedOperation/.test(error.code);
   return [...new Set([call.caller.accountId, ...(denied ? [] : (otherAccounts ?? []))])];
+}
+
+/** Where the event names no ARN, the name stands for it. */
+function resourcesOf({ resources = [], lookedUpBy = [] }: AuditEntry): Omit<ResourceRow, 'sequence'>[] {
+  return [
+    ...resources.map(({ arn, type }) => ({ name: resourceName(arn, type), arn, type })),
+    ...lookedUpBy.map(({ name, type }) => ({ name, arn: name, type })),
+  ];
 }
 
 /** CloudTrail lists EC2 resources by id and others by ARN. */

@@ -154,3 +154,35 @@ test('error codes are those of CloudTrail: a denial without suffix, EC2 with who
   const inside = new ApiError('InternalError', 'no', { status: 500 });
   assert.equal(codeOf('ec2', 'CopyImage', inside), 'Server.InternalError');
 });
+
+test('an event of EC2 is looked up by its resources, a refused one by those of its input; reads by none', () => {
+  const input = { VolumeId: 'vol-0123456789abcdef0' };
+  const output = { SnapshotId: 'snap-0123456789abcdef0' };
+  const volume = { type: 'AWS::EC2::Volume', name: input.VolumeId };
+  const made = entry(newCall(), 'ec2', 'CreateSnapshot', { input, output });
+  assert.deepEqual(made.lookedUpBy, [volume, { type: 'AWS::EC2::Snapshot', name: output.SnapshotId }]);
+  assert.equal(made.resources, undefined);
+  const refused = entry(newCall(), 'ec2', 'CreateSnapshot', { input, error: new ApiError('IncorrectState', 'no') });
+  assert.deepEqual(refused.lookedUpBy, [volume]);
+  assert.equal(
+    entry(newCall(), 'ec2', 'DescribeVolumes', { input: { VolumeIds: [input.VolumeId] } }).lookedUpBy,
+    undefined,
+  );
+  assert.equal(
+    entry(newCall(), 'kms', 'CreateAlias', { input: { TargetKeyId: 'i-0123456789abcdef0' } }).lookedUpBy,
+    undefined,
+  );
+});
+
+test('the message of an error does not repeat what the parameters hide', () => {
+  const refused = (operation: string, service: string, input: object) =>
+    entry(newCall(), service, operation, { input, error: new ApiError('X', `The block token ${SECRET} is invalid.`) });
+  const hidden = 'The block token HIDDEN_DUE_TO_SECURITY_REASONS is invalid.';
+  const block = { SnapshotId: 's', BlockIndex: 0, BlockToken: SECRET };
+  assert.equal(refused('GetSnapshotBlock', 'ebs', block).error?.message, hidden);
+  assert.equal(refused('Encrypt', 'kms', { KeyId: 'k', GrantTokens: [SECRET] }).error?.message, hidden);
+  assert.match(
+    refused('GetSnapshotBlock', 'ebs', { ...block, BlockToken: 'e' }).error?.message ?? '',
+    /The block token m/,
+  );
+});

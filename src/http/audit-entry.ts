@@ -8,7 +8,8 @@ import type { Call } from '../authz/caller.ts';
 import type { ApiError } from '../errors.ts';
 import { lowerCamel } from '../wire/json.ts';
 import type { OperationModel } from '../wire/model.ts';
-import type { Shape } from '../wire/shapes.ts';
+import type { Member, Shape } from '../wire/shapes.ts';
+import { namesResources, resourcesIn } from './audit-resources.ts';
 
 /** What became of a call. */
 export interface Outcome {
@@ -82,7 +83,7 @@ export function auditEntry(call: Call, outcome: Outcome): AuditEntry {
   entry.requestParameters =
     facts.requestParameters === undefined ? elements(operation?.input, input) : facts.requestParameters;
   if (error) {
-    entry.error = { code: trailCode(service, error), message: error.message };
+    entry.error = { code: trailCode(service, error), message: withoutSecrets(error.message, operation?.input, input) };
     const denied = denialBehind(error);
     if (denied) entry.denied = denied;
   } else {
@@ -95,6 +96,12 @@ export function auditEntry(call: Call, outcome: Outcome): AuditEntry {
   }
   if (facts.additionalEventData !== undefined) entry.additionalEventData = facts.additionalEventData;
   if (facts.resources && facts.resources.length > 0) entry.resources = facts.resources;
+  if (operation && !readOnly && namesResources(service, operationName)) {
+    const values = [{ shape: operation.input, value: input }];
+    if (!error) values.push({ shape: operation.output, value: output });
+    const found = resourcesIn(values);
+    if (found.length > 0) entry.lookedUpBy = found;
+  }
   return entry;
 }
 
@@ -153,13 +160,36 @@ function tellerFor(shape: Shape): Teller {
   }
 }
 
+function isHidden({ name, traits, shape }: Member): boolean {
+  return Boolean(traits.sensitive) || shape.kind === 'blob' || LEFT_OUT.has(lowerCamel(name));
+}
+
+/** Shorter values are no secrets, and could stand in any sentence. */
+const SECRET_LENGTH_MIN = 4;
+const HIDDEN = 'HIDDEN_DUE_TO_SECURITY_REASONS';
+
+/** The message of an error without what its record leaves out of the parameters: messages repeat what they refuse. */
+function withoutSecrets(message: string, shape: Shape | undefined, value: unknown): string {
+  let told = message;
+  const visit = (at: Shape, item: unknown, hidden: boolean): void => {
+    if (item === undefined || item === null) return;
+    if (typeof item === 'string' && hidden && item.length >= SECRET_LENGTH_MIN) told = told.replaceAll(item, HIDDEN);
+    else if (at.kind === 'list' && Array.isArray(item)) for (const each of item) visit(at.item.shape, each, hidden);
+    else if (at.kind === 'struct' && typeof item === 'object') {
+      const source = item as Readonly<Record<string, unknown>>;
+      for (const member of at.members) visit(member.shape, source[member.name], hidden || isHidden(member));
+    }
+  };
+  if (shape) visit(shape, value, false);
+  return told;
+}
+
 function structTeller(shape: Extract<Shape, { kind: 'struct' }>): Teller {
   let plan: readonly { name: string; told: string; tell: Teller }[] | undefined;
   return (value) => {
     plan ??= shape.members
-      .map((member) => ({ member, told: lowerCamel(member.name) }))
-      .filter(({ member, told }) => !member.traits.sensitive && member.shape.kind !== 'blob' && !LEFT_OUT.has(told))
-      .map(({ member, told }) => ({ name: member.name, told, tell: tellerFor(member.shape) }));
+      .filter((member) => !isHidden(member))
+      .map((member) => ({ name: member.name, told: lowerCamel(member.name), tell: tellerFor(member.shape) }));
     const source = value as Readonly<Record<string, unknown>>;
     const struct: Record<string, unknown> = {};
     for (const { name, told, tell } of plan) {

@@ -3,7 +3,14 @@ import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { CloudTrailClient, LookupEventsCommand } from '@aws-sdk/client-cloudtrail';
+import { CloudTrailClient, type LookupAttributeKey, LookupEventsCommand } from '@aws-sdk/client-cloudtrail';
+import { CompleteSnapshotCommand, EBSClient, GetSnapshotBlockCommand, StartSnapshotCommand } from '@aws-sdk/client-ebs';
+import {
+  DeleteSnapshotCommand,
+  EC2Client,
+  RegisterImageCommand,
+  waitUntilSnapshotCompleted,
+} from '@aws-sdk/client-ec2';
 import { CreateKeyCommand, DecryptCommand, EncryptCommand, KMSClient } from '@aws-sdk/client-kms';
 import { DescribeOrganizationCommand, OrganizationsClient } from '@aws-sdk/client-organizations';
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
@@ -69,6 +76,45 @@ describe('the server', () => {
       JSON.parse(Events[0]?.CloudTrailEvent ?? '').requestParameters.encryptionContext,
       EncryptionContext,
     );
+  });
+
+  it('finds the events of EC2 and EBS by the resources they name, and no token among them', async () => {
+    await using ingot = await startIngot();
+    const ec2 = new EC2Client(await ingot.client());
+    const ebs = new EBSClient(await ingot.client());
+    const trail = new CloudTrailClient(await ingot.client());
+    const { SnapshotId = '' } = await ebs.send(new StartSnapshotCommand({ VolumeSize: 1 }));
+    await ebs.send(new CompleteSnapshotCommand({ SnapshotId, ChangedBlocksCount: 0 }));
+    await waitUntilSnapshotCompleted({ client: ec2, maxWaitTime: 60, minDelay: 1 }, { SnapshotIds: [SnapshotId] });
+    const Ebs = { SnapshotId };
+    const { ImageId = '' } = await ec2.send(
+      new RegisterImageCommand({
+        Name: 'golden',
+        RootDeviceName: '/dev/sda1',
+        BlockDeviceMappings: [{ DeviceName: '/dev/sda1', Ebs }],
+      }),
+    );
+    await assert.rejects(ec2.send(new DeleteSnapshotCommand({ SnapshotId })), { name: 'InvalidSnapshot.InUse' });
+    const BlockToken = 'token-that-nobody-gave';
+    await assert.rejects(ebs.send(new GetSnapshotBlockCommand({ SnapshotId, BlockIndex: 0, BlockToken })), /token/);
+    const eventsBy = async (AttributeKey: LookupAttributeKey, AttributeValue: string) =>
+      (await trail.send(new LookupEventsCommand({ LookupAttributes: [{ AttributeKey, AttributeValue }] }))).Events ??
+      [];
+
+    const [refused, registered, ...uploaded] = await eventsBy('ResourceName', SnapshotId);
+    assert.deepEqual(
+      [refused, registered, ...uploaded].map((event) => event?.EventName),
+      ['DeleteSnapshot', 'RegisterImage', 'CompleteSnapshot', 'StartSnapshot'],
+    );
+    assert.deepEqual(
+      new Set(registered?.Resources?.map(({ ResourceName, ResourceType }) => `${ResourceType} ${ResourceName}`)),
+      new Set([`AWS::EC2::Snapshot ${SnapshotId}`, `AWS::EC2::Ami ${ImageId}`]),
+    );
+    assert.equal((await eventsBy('ResourceName', ImageId)).length, 1);
+    assert.equal((await eventsBy('ResourceType', 'AWS::EC2::Ami')).length, 1);
+    const [read] = await eventsBy('EventName', 'GetSnapshotBlock');
+    assert.match(read?.CloudTrailEvent ?? '', /"errorMessage":"The block token HIDDEN_DUE_TO_SECURITY_REASONS is/);
+    assert.ok(!read?.CloudTrailEvent?.includes(BlockToken));
   });
 
   it('refuses a second server on the same data directory in one sentence, and goes on', async () => {
