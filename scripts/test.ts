@@ -53,7 +53,7 @@ async function runTests(files: string[]): Promise<Counts> {
   const how = heavy
     ? { concurrency: 1, timeout: HEAVY_TIMEOUT_MS }
     : { concurrency: FILES_AT_A_TIME, timeout: TEST_TIMEOUT_MS };
-  const stream = run({ files, ...how, forceExit: true });
+  const stream = run({ files, ...how });
   stream.on('test:summary', ({ file, counts: all }) => {
     if (file !== undefined) return;
     counts.passed = all.passed;
