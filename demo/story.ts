@@ -374,7 +374,7 @@ async function steps(telling: Telling, guests: Guests): Promise<void> {
   // The console log of a machine belongs to its owner and holds what the guest prints; it is kept sealed as well.
   await scan('while the guest runs');
 
-  heading('6. Destroy the key and the image is gone');
+  heading('6. Without the key nothing new starts, and what runs goes on');
   await prod.kms.send(new DisableKeyCommand({ KeyId: prodKey }));
   const late = await launch(guests, prod, awayImageId as string, prodKey);
   prove(
