@@ -13,7 +13,7 @@ import { spec } from 'node:test/reporters';
 import { ensureQemu } from './ensure-qemu.ts';
 
 const REPOSITORY = new URL('..', import.meta.url).pathname;
-const FOLDERS = ['src', 'test', 'cli', 'scripts', 'demo', 'bench'];
+const FOLDERS = ['policy', 'src', 'test', 'cli', 'scripts', 'demo', 'bench'];
 const FILES_AT_A_TIME = 2;
 const TEST_TIMEOUT_MS = 5 * 60_000;
 const HEAVY_TIMEOUT_MS = 20 * 60_000;

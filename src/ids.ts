@@ -4,6 +4,10 @@
  * EC2-style ids are a prefix and 17 hex digits (ec2-encryption L-4); Ingot accepts 8 or 17 digits.
  */
 
+import type { ArnParts } from '../policy/arn.ts';
+
+export { type ArnParts, parseArn } from '../policy/arn.ts';
+
 declare const brand: unique symbol;
 export type Branded<Base, Name extends string> = Base & { readonly [brand]: Name };
 
@@ -51,33 +55,9 @@ export function isAccountId(value: string): value is AccountId {
   return /^\d{12}$/.test(value);
 }
 
-export interface ArnParts {
-  readonly partition: string;
-  readonly service: string;
-  readonly region: string;
-  readonly account: string;
-  /** Everything after the fifth colon; may hold colons and slashes. */
-  readonly resource: string;
-}
-
 /** Joins the six parts of an ARN. Region and account may be empty. */
 export function formatArn(parts: Omit<ArnParts, 'partition'> & { partition?: string }): Arn {
   return `arn:${parts.partition ?? PARTITION}:${parts.service}:${parts.region}:${parts.account}:${parts.resource}` as Arn;
-}
-
-/** Splits an ARN into its parts, or gives `undefined` where `value` is none. */
-export function parseArn(value: string): ArnParts | undefined {
-  const match = /^arn:([^:]*):([^:]*):([^:]*):([^:]*):(.+)$/s.exec(value);
-  if (!match) return undefined;
-  const [, partition, service, region, account, resource] = match as unknown as [
-    string,
-    string,
-    string,
-    string,
-    string,
-    string,
-  ];
-  return { partition, service, region, account, resource };
 }
 
 /** Image and snapshot ARNs have an empty account field (ec2-encryption P-8). */

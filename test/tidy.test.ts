@@ -70,6 +70,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 /** Files beside the folders that every folder may import. */
 const COMMON = ['errors', 'ids', 'limits', 'log'];
+/** The pure policy language, a library beside src/: for those who may ask authz, and for the tools. */
+const inPolicy = (path: string) => path.startsWith('policy/');
 /** These join the parts; nothing imports them except each other and the tests. */
 const TOP = [
   'main',
@@ -119,7 +121,9 @@ const isTest = (path: string) =>
   /\.(test|contract)\.ts$/.test(path) || path.startsWith('test/') || /\/test-[\w-]+\.ts$/.test(path);
 
 before(async () => {
-  const paths = await Array.fromAsync(glob('{src,cli,scripts,demo,bench,test}/**/*.{ts,js}', { cwd: REPOSITORY }));
+  const paths = await Array.fromAsync(
+    glob('{policy,src,cli,scripts,demo,bench,test}/**/*.{ts,js}', { cwd: REPOSITORY }),
+  );
   sources = await Promise.all(
     paths.sort().map(async (path) => {
       const text = await readFile(join(REPOSITORY, path), 'utf8');
@@ -150,7 +154,7 @@ describe('tidiness', () => {
       .flatMap(({ path, imports }) => {
         const home = homeOf(path);
         if (COMMON.includes(home)) {
-          const outside = imports.filter((target) => !COMMON.includes(homeOf(target)));
+          const outside = imports.filter((target) => !COMMON.includes(homeOf(target)) && target !== 'policy/arn.ts');
           return outside.map((target) => `${path} imports ${target}`);
         }
         const allowed = MAY_IMPORT[home];
@@ -172,11 +176,24 @@ describe('tidiness', () => {
     none(wrong);
   });
 
-  it('src imports nothing from outside src', () => {
+  it('src imports nothing from outside src, but the policy language where authz may be asked', () => {
+    const asks = (home: string) => home === 'authz' || TOP.includes(home) || MAY_IMPORT[home]?.includes('authz');
     const wrong = sources
       .filter(({ path }) => path.startsWith('src/') && !isTest(path))
       .flatMap(({ path, imports }) =>
-        imports.filter((target) => !target.startsWith('src/')).map((target) => `${path} imports ${target}`),
+        imports
+          .filter((target) => !target.startsWith('src/'))
+          .filter((target) => !(inPolicy(target) && (asks(homeOf(path)) || target === 'policy/arn.ts')))
+          .map((target) => `${path} imports ${target}`),
+      );
+    none(wrong);
+  });
+
+  it('the policy language imports nothing of ours', () => {
+    const wrong = sources
+      .filter(({ path }) => inPolicy(path) && !isTest(path))
+      .flatMap(({ path, imports }) =>
+        imports.filter((target) => !inPolicy(target)).map((target) => `${path} imports ${target}`),
       );
     none(wrong);
   });
@@ -206,7 +223,7 @@ describe('tidiness', () => {
     );
   });
 
-  it('no dead files: everything in src is reached from main, the tests aside', () => {
+  it('no dead files: everything in src and policy is reached from main, the tests aside', () => {
     const byPath = new Map(sources.map((source) => [source.path, source]));
     const reached = new Set<string>();
     const visit = (path: string) => {
@@ -218,7 +235,7 @@ describe('tidiness', () => {
     visit('src/main.ts');
     const dead = sources
       .map(({ path }) => path)
-      .filter((path) => path.startsWith('src/') && !isTest(path) && !reached.has(path));
+      .filter((path) => (path.startsWith('src/') || inPolicy(path)) && !isTest(path) && !reached.has(path));
     none(dead);
   });
 

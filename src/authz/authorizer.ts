@@ -1,32 +1,15 @@
 /**
  * What services and the domain see of authorization: they ask {@link Authorizer.authorize} and get a {@link Permit},
- * or a {@link Denied} is thrown. Policies are gathered by `identity/`, judged by the pure evaluator beside this file.
+ * or a {@link Denied} is thrown. Policies are gathered by `identity/`, judged by the pure evaluator of `policy/`.
  */
+
+import type { ConditionValues, Decision, GrantView } from '../../policy/decision.ts';
 import { Refusal } from '../errors.ts';
 import type { AccountId, Arn } from '../ids.ts';
 import type { Call } from './caller.ts';
-import type { Explanation } from './explain.ts';
 import type { Permit } from './permit.ts';
 
-/** Values of condition keys for one decision. Names are matched ignoring case; `undefined` means absent. */
-export type ConditionValues = Readonly<Record<string, ConditionValue | undefined>>;
-/** An array makes the key multivalued. */
-export type ConditionValue = string | number | boolean | Date | readonly string[];
-
-/** A KMS grant as the evaluator needs it (kms 15). */
-export interface GrantView {
-  readonly grantId: string;
-  /** Principal ARN, account root ARN, or service principal such as `ec2.eu-west-1.amazonaws.com`. */
-  readonly granteePrincipal: string;
-  /** Operation names without prefix, for example `Decrypt`. */
-  readonly operations: readonly string[];
-  readonly encryptionContextSubset?: Readonly<Record<string, string>>;
-  readonly encryptionContextEquals?: Readonly<Record<string, string>>;
-  /** For kms:RetireGrant (kms 15.12): who may retire it whatever the policies say. */
-  readonly retiringPrincipal?: string;
-  /** For kms:RetireGrant: account that made the grant; the key's owner where absent. */
-  readonly issuingAccount?: string;
-}
+export type { ConditionValue, ConditionValues, Decision, GrantView } from '../../policy/decision.ts';
 
 /** The resource side of one decision. */
 export interface ResourceRef {
@@ -46,34 +29,6 @@ export interface ResourceRef {
   readonly proposedGrant?: Pick<GrantView, 'operations' | 'encryptionContextSubset' | 'encryptionContextEquals'>;
   /** An AWS managed KMS key: resource control policies do not apply (authorization-and-wire 1.4). */
   readonly awsManaged?: boolean;
-}
-
-export interface Decision {
-  readonly allowed: boolean;
-  /** True if a Deny statement matched. */
-  readonly explicit: boolean;
-  /** The layer that said no, or the one that allowed. */
-  readonly layer:
-    | 'identity'
-    | 'resource'
-    | 'grant'
-    | 'boundary'
-    | 'session'
-    | 'service-control'
-    | 'resource-control'
-    | 'trust'
-    | 'root-user';
-  /** The tail of AWS's denial text, for example `because no identity-based policy allows the kms:Decrypt action` (8.2, 8.3). */
-  readonly because: string;
-  /** Statements that matched, with where they stand. */
-  readonly matched: readonly {
-    readonly layer: string;
-    readonly policy: string;
-    readonly sid?: string;
-    readonly effect: 'Allow' | 'Deny';
-  }[];
-  /** What was judged and what would have allowed it; with denials that {@link Authorizer.authorize} throws. */
-  readonly explanation?: Explanation;
 }
 
 export class Denied extends Refusal<'denied'> {

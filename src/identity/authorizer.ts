@@ -3,13 +3,14 @@
  * evaluator. What is gathered is cached per principal and per account until identity changes, so that an ordinary
  * decision queries nothing.
  */
+
+import { type DecisionRequest, decide } from '../../policy/decide.ts';
+import { compilePolicy } from '../../policy/document.ts';
+import type { NamedPolicy } from '../../policy/evaluate.ts';
+import { explain } from '../../policy/explain.ts';
 import { type Authorizer, type ConditionValues, Denied, type ResourceRef } from '../authz/authorizer.ts';
 import type { Call, Caller } from '../authz/caller.ts';
-import { type DecisionRequest, decide } from '../authz/decide.ts';
-import type { NamedPolicy } from '../authz/evaluate.ts';
-import { explain } from '../authz/explain.ts';
 import { issuePermit } from '../authz/permit.ts';
-import { compilePolicy } from '../authz/policy.ts';
 import { conditionKeysOf, contextOf } from './context.ts';
 import type { Policies } from './policies.ts';
 import { policiesOfPrincipal } from './principal-policies.ts';

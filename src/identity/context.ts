@@ -2,9 +2,10 @@
  * Condition keys of one call: the ones every call has (authorization-and-wire §5), those of the resource, and those
  * that KMS and EC2 derive from them (6.11, 7.2). What the operation gives explicitly comes first.
  */
+
+import type { ContextLookup } from '../../policy/conditions.ts';
 import type { ConditionValue, ConditionValues, ResourceRef } from '../authz/authorizer.ts';
 import type { Call } from '../authz/caller.ts';
-import type { ContextLookup } from '../authz/conditions.ts';
 
 interface Standing {
   readonly organizationId?: string;

@@ -1,6 +1,7 @@
 /** Service and resource control policies: documents, and where they are attached (authorization-and-wire 1.3, 1.4). */
+
+import { checkPolicy } from '../../policy/document.ts';
 import type { Permit } from '../authz/permit.ts';
-import { checkPolicy } from '../authz/policy.ts';
 import { type AccountId, type Arn, formatArn } from '../ids.ts';
 import type { Tagging } from './entities.ts';
 import { FULL_AWS_ACCESS } from './managed-policies.ts';

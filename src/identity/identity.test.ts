@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { PolicyMalformed } from '../../policy/document.ts';
 import { Denied } from '../authz/authorizer.ts';
 import type { Call, Caller } from '../authz/caller.ts';
 import { systemPermit } from '../authz/permit.ts';
-import { PolicyMalformed } from '../authz/policy.ts';
 import { rootKeyFrom } from '../crypto/root-key.ts';
 import { openTestDb } from '../db/test-db.ts';
 import type { AccountId, Arn, Region } from '../ids.ts';

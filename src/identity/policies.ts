@@ -1,6 +1,7 @@
 /** Identity policies: inline ones of users, groups and roles, and managed ones with versions and attachments. */
+
+import { checkPolicy } from '../../policy/document.ts';
 import type { Permit } from '../authz/permit.ts';
-import { checkPolicy } from '../authz/policy.ts';
 import type { AccountId, Arn } from '../ids.ts';
 import { type Entity, nameKey, parseEntityArn, type Role, type Tagging } from './entities.ts';
 import { MANAGED_POLICIES } from './managed-policies.ts';

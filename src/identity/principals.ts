@@ -1,8 +1,8 @@
 /** Principals of stored policies: ARNs to unique ids and back (authorization-and-wire 2.3, kms 14.6, 14.9). */
 
-import { PolicyMalformed } from '../authz/policy.ts';
+import { PolicyMalformed } from '../../policy/document.ts';
+import { accountOfPrincipal, isUniqueId } from '../../policy/principals.ts';
 import type { PolicyPrincipals } from '../authz/policy-principals.ts';
-import { accountOfPrincipal, isUniqueId } from '../authz/principals.ts';
 import { type AccountId, isAccountId, parseArn, rootArn } from '../ids.ts';
 import { findRow, parseEntityArn, roleOf, userOf } from './entities.ts';
 import type { Store, Tables } from './store.ts';

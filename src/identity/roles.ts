@@ -1,7 +1,7 @@
 /** Roles: who may take them on, for how long, and what they may then do. */
 
+import { checkPolicy, compilePolicy } from '../../policy/document.ts';
 import type { Permit } from '../authz/permit.ts';
-import { checkPolicy, compilePolicy } from '../authz/policy.ts';
 import type { PolicyPrincipals } from '../authz/policy-principals.ts';
 import type { Tx } from '../db/db.ts';
 import type { AccountId, Arn } from '../ids.ts';

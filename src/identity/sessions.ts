@@ -5,9 +5,10 @@
  * sessions at once, and tokens stay short. Secrets are sealed; of a token only the digest is kept. Expired rows stay a
  * day, so that their holder is told that they expired, and are then removed by the next session made.
  */
+
+import { checkPolicy } from '../../policy/document.ts';
 import type { CallerSession } from '../authz/caller.ts';
 import type { Permit } from '../authz/permit.ts';
-import { checkPolicy } from '../authz/policy.ts';
 import { sha256 } from '../crypto/hash.ts';
 import type { AccountId } from '../ids.ts';
 import { sealSecret } from './access-keys.ts';

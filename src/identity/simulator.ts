@@ -2,14 +2,15 @@
  * The policy simulator: what the evaluator would say about requests that nobody makes. It judges by the same code as
  * real requests; what differs is that the context is given, not observed.
  */
+
+import { contextKeysOf } from '../../policy/context-keys.ts';
+import { type DecisionRequest, decide } from '../../policy/decide.ts';
+import { type Policy, readPolicy } from '../../policy/document.ts';
+import { matchPolicy, type NamedPolicy } from '../../policy/evaluate.ts';
+import { matchedStatements } from '../../policy/explain.ts';
+import type { PrincipalView } from '../../policy/principals.ts';
+import { statementRanges, type TextRange } from '../../policy/statement-positions.ts';
 import type { ConditionValue } from '../authz/authorizer.ts';
-import { contextKeysOf } from '../authz/context-keys.ts';
-import { type DecisionRequest, decide } from '../authz/decide.ts';
-import { matchPolicy, type NamedPolicy } from '../authz/evaluate.ts';
-import { matchedStatements } from '../authz/explain.ts';
-import { type Policy, readPolicy } from '../authz/policy.ts';
-import type { PrincipalView } from '../authz/principals.ts';
-import { statementRanges, type TextRange } from '../authz/statement-positions.ts';
 import type { AccountId } from '../ids.ts';
 import type { Tagging } from './entities.ts';
 import type { Policies } from './policies.ts';

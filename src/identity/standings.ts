@@ -1,6 +1,7 @@
 /** What the organization says of an account: where it stands, and the control policies on every level above it. */
-import type { NamedPolicy } from '../authz/evaluate.ts';
-import { compilePolicy } from '../authz/policy.ts';
+
+import { compilePolicy } from '../../policy/document.ts';
+import type { NamedPolicy } from '../../policy/evaluate.ts';
 import type { ControlPolicyType } from './control-policies.ts';
 import type { Organizations } from './organization.ts';
 import { cacheOf, type Store } from './store.ts';

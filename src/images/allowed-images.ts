@@ -2,7 +2,7 @@
  * Which images of others an account lets itself find and launch (SH-34 to SH-36). Criteria are ORed, the fields of one
  * are ANDed; own images are never restricted.
  */
-import { compileGlob } from '../authz/glob.ts';
+import { compileGlob } from '../../policy/glob.ts';
 import type { Permit } from '../authz/permit.ts';
 import type { Db, Tx } from '../db/db.ts';
 import type { AccountId, Region } from '../ids.ts';

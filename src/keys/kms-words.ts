@@ -2,8 +2,9 @@
  * A refusal in KMS's own code and text (kms §5, §25). It stands here and not only in `services/kms` because the audit
  * record of a call that EC2 makes carries them too.
  */
+
+import { PolicyMalformed } from '../../policy/document.ts';
 import { Denied } from '../authz/authorizer.ts';
-import { PolicyMalformed } from '../authz/policy.ts';
 import { Refusal } from '../errors.ts';
 import type { KeyRefusalReason } from './on-behalf.ts';
 import type { KeyManagementReason, KeyRefusal } from './refusals.ts';
@@ -115,7 +116,6 @@ const WORDS: Readonly<Record<Reason, (facts: Facts) => readonly [code: string, m
   'grant-not-found': (facts) => ['NotFoundException', `Grant ID ${facts.grantId} not found`],
   'grant-token-invalid': () => ['InvalidGrantTokenException', 'The grant token is not valid.'],
   'grant-limit': (facts) => ['LimitExceededException', `The key ${facts.arn} has ${facts.limit} grants already.`],
-  'policy-malformed': (facts) => ['MalformedPolicyDocumentException', String(facts.detail ?? '')],
   'policy-lockout': () => [
     'MalformedPolicyDocumentException',
     'The new key policy will not allow you to update the key policy in the future.',

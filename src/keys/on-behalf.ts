@@ -102,5 +102,4 @@ export type KeyRefusalReason =
   | 'ciphertext-key-unknown'
   | 'grant-not-found'
   | 'grant-token-invalid'
-  | 'policy-malformed'
   | 'limit-exceeded';

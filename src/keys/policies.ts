@@ -1,7 +1,8 @@
 /** Key policies: what CreateKey gives a key, and what PutKeyPolicy accepts (kms §13, §14). */
+
+import { checkPolicy, PolicyMalformed } from '../../policy/document.ts';
 import type { Call } from '../authz/caller.ts';
 import type { Permit } from '../authz/permit.ts';
-import { checkPolicy, PolicyMalformed } from '../authz/policy.ts';
 import type { AccountId, Region } from '../ids.ts';
 import { rootArn } from '../ids.ts';
 import { callOf, type KeyParts, permittedKey } from './parts.ts';

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import fc from 'fast-check';
-import { decide } from '../../src/authz/decide.ts';
-import type { NamedPolicy } from '../../src/authz/evaluate.ts';
-import { readPolicy } from '../../src/authz/policy.ts';
+import { decide } from '../../policy/decide.ts';
+import { readPolicy } from '../../policy/document.ts';
+import type { NamedPolicy } from '../../policy/evaluate.ts';
 import { type NaiveCase, type NaiveDocument, type NaivePrincipal, naiveDecision } from './naive-evaluator.ts';
 
 const CASES = 8000;

@@ -11,7 +11,7 @@ import { REPOSITORY } from '../house/ingot.ts';
 import { missing, QUIET } from './programs.ts';
 
 const HEADING = '## Ten lines with the AWS CLI\n';
-const LINKED = ['bin', 'cli', 'src', 'node_modules'];
+const LINKED = ['bin', 'cli', 'policy', 'src', 'node_modules'];
 const skip = missing('aws', ['--version'], 'the AWS CLI') || missing('bash', ['--version']);
 
 /** The indented lines below the heading. */

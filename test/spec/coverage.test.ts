@@ -39,7 +39,7 @@ describe('the specification of EC2 encryption', () => {
     statements = Object.entries(specification.statements).flatMap(([chapter, count]) =>
       Array.from({ length: count }, (_, at) => `${chapter}-${at + 1}`),
     );
-    for await (const path of glob('{src,test,cli}/**/*.{test,contract}.ts', { cwd: REPOSITORY })) {
+    for await (const path of glob('{policy,src,test,cli}/**/*.{test,contract}.ts', { cwd: REPOSITORY })) {
       if (path === 'test/spec/coverage.test.ts') continue;
       for (const id of idsIn(await readFile(join(REPOSITORY, path), 'utf8'))) {
         held.set(id, [...(held.get(id) ?? []), path]);

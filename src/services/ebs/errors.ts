@@ -87,7 +87,6 @@ const keyReasons: Readonly<Record<KeyRefusalReason, Answer>> = {
   'ciphertext-key-unknown': keyUnusable,
   'grant-not-found': keyUnusable,
   'grant-token-invalid': () => invalid('INVALID_GRANT_TOKEN', 'The grant token is invalid'),
-  'policy-malformed': keyUnusable,
   'limit-exceeded': () =>
     ebsError('ServiceQuotaExceededException', 'A limit of the KMS key has been reached', {
       reason: 'DEPENDENCY_SERVICE_QUOTA_EXCEEDED',

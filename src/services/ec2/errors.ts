@@ -149,7 +149,6 @@ export const keyRefusals: RefusalTable<KeyReason> = {
   'ciphertext-key-unknown': keyInternal,
   'grant-not-found': keyInternal,
   'grant-token-invalid': keyInternal,
-  'policy-malformed': keyInternal,
   'limit-exceeded': keyLimit,
 };
 

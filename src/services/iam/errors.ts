@@ -1,6 +1,7 @@
 /** IAM's errors (authorization-and-wire 15.6, 8.10) and how refusals of identity are said in its words. */
+
+import { PolicyMalformed } from '../../../policy/document.ts';
 import { Denied } from '../../authz/authorizer.ts';
-import { PolicyMalformed } from '../../authz/policy.ts';
 import { ApiError, Refusal } from '../../errors.ts';
 import type { IdentityRefusalReason } from '../../identity/refusals.ts';
 

@@ -1,10 +1,10 @@
 /** The policy simulator: SimulatePrincipalPolicy, SimulateCustomPolicy, and the context keys that policies ask for. */
 import type * as aws from '@aws-sdk/client-iam';
+import { contextKeysOf } from '../../../policy/context-keys.ts';
+import { checkPolicy, type PolicyKind, PolicyMalformed } from '../../../policy/document.ts';
+import { accountOfPrincipal, type PrincipalView } from '../../../policy/principals.ts';
 import type { ConditionValue } from '../../authz/authorizer.ts';
 import type { Call } from '../../authz/caller.ts';
-import { contextKeysOf } from '../../authz/context-keys.ts';
-import { checkPolicy, type PolicyKind, PolicyMalformed } from '../../authz/policy.ts';
-import { accountOfPrincipal, type PrincipalView } from '../../authz/principals.ts';
 import { ApiError } from '../../errors.ts';
 import { parseEntityArn, type Tagging } from '../../identity/entities.ts';
 import type { SimulatedPolicy, SimulatedPrincipal, Simulation } from '../../identity/simulator.ts';

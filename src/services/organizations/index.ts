@@ -1,6 +1,7 @@
 /** Organizations: accounts, units and control policies of the installation's one organization. */
+
+import { PolicyMalformed } from '../../../policy/document.ts';
 import { Denied } from '../../authz/authorizer.ts';
-import { PolicyMalformed } from '../../authz/policy.ts';
 import { ApiError, Refusal } from '../../errors.ts';
 import type { IdentityRefusalReason } from '../../identity/refusals.ts';
 import type { OperationTable, Service } from '../operation.ts';

@@ -1,7 +1,8 @@
 /** STS: who is calling, and temporary credentials (authorization-and-wire §14). */
+
+import { PolicyMalformed } from '../../../policy/document.ts';
 import { Denied } from '../../authz/authorizer.ts';
 import type { Call } from '../../authz/caller.ts';
-import { PolicyMalformed } from '../../authz/policy.ts';
 import { ApiError } from '../../errors.ts';
 import type { AuthorizationMessages } from '../../identity/authorization-messages.ts';
 import type { OperationTable, Service } from '../operation.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkPolicy, compilePolicy, type PolicyKind, PolicyMalformed } from './policy.ts';
+import { checkPolicy, compilePolicy, type PolicyKind, PolicyMalformed } from './document.ts';
 
 const statement = { Effect: 'Allow', Action: 'kms:*', Resource: '*' };
 const named = { ...statement, Principal: { AWS: '111122223333' } };

@@ -4,7 +4,7 @@
  * Operators and keys are ANDed, values of one key ORed; a negated operator must differ from every value.
  */
 import { compileArnPattern } from './arn-pattern.ts';
-import type { ConditionValue } from './authorizer.ts';
+import type { ConditionValue } from './decision.ts';
 import { compileGlob, type VariableLookup } from './glob.ts';
 import { parseCidr } from './ip.ts';
 

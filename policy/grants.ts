@@ -1,6 +1,7 @@
 /** KMS grants as the evaluator judges them (kms §15). They only allow; denies are found before. */
-import type { GrantView } from './authorizer.ts';
+
 import type { DecisionRequest } from './decide.ts';
+import type { GrantView } from './decision.ts';
 import { accountOfPrincipal, type PrincipalView } from './principals.ts';
 
 type Pairs = Readonly<Record<string, string>>;

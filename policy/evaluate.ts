@@ -1,7 +1,7 @@
 /** One document against one request: which of its statements match. */
 import { type ConditionTest, type ContextLookup, variablesOf } from './conditions.ts';
+import type { Policy, Statement } from './document.ts';
 import type { VariableLookup } from './glob.ts';
-import type { Policy, Statement } from './policy.ts';
 import type { PrincipalMatch, PrincipalView } from './principals.ts';
 
 /** What is asked: may `principal` do `action` on `resource`? */

@@ -1,5 +1,5 @@
 /** Principal and NotPrincipal elements: who a statement names (authorization-and-wire §2). */
-import { parseArn } from '../ids.ts';
+import { parseArn } from './arn.ts';
 
 /** The caller as the evaluator sees it (2.9). */
 export interface PrincipalView {

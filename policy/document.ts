@@ -5,7 +5,6 @@
  * and says what is wrong in IAM's words. A document that cannot be read is never skipped: it throws, and a decision
  * that needs it fails.
  */
-import { Refusal } from '../errors.ts';
 import { type ArnPattern, compileArnPattern } from './arn-pattern.ts';
 import { type ConditionTest, compileCondition, parseOperator } from './conditions.ts';
 import { compileGlob, type Glob } from './glob.ts';
@@ -36,13 +35,13 @@ export interface Policy {
 export type PolicyProblem = 'json' | 'syntax' | 'principal' | 'overly-permissive-condition';
 
 /** A policy document that is not one. `detail` is the sentence IAM would answer. */
-export class PolicyMalformed extends Refusal<'policy-malformed'> {
+export class PolicyMalformed extends Error {
   override readonly name = 'PolicyMalformed';
   readonly problem: PolicyProblem;
   readonly detail: string;
 
   constructor(problem: PolicyProblem, detail: string, options?: { cause?: unknown }) {
-    super('policy-malformed', { problem, detail }, options);
+    super(detail, options);
     this.problem = problem;
     this.detail = detail;
   }

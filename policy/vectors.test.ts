@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import type { ConditionValue, GrantView } from './authorizer.ts';
 import { compileCondition, variablesOf } from './conditions.ts';
 import { decide } from './decide.ts';
+import type { ConditionValue, GrantView } from './decision.ts';
+import { compilePolicy } from './document.ts';
 import type { NamedPolicy } from './evaluate.ts';
-import { compilePolicy } from './policy.ts';
 import type { PrincipalView } from './principals.ts';
 
-const FOLDER = new URL('../../test/vectors/policies/', import.meta.url);
+const FOLDER = new URL('../test/vectors/policies/', import.meta.url);
 
 type Statements = readonly object[];
 interface Case {

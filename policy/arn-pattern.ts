@@ -1,5 +1,5 @@
 /** ARN patterns: compared part by part, the remainder as one glob (authorization-and-wire 3.2, 4.3). */
-import { parseArn } from '../ids.ts';
+import { parseArn } from './arn.ts';
 import { compileGlob, type Glob, readVariable, type VariableLookup } from './glob.ts';
 
 export interface ArnPattern {

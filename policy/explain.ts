@@ -5,11 +5,12 @@
  * until it allows. So what is suggested together is known to be enough. Statements of another account's resource policy
  * and facts about its resource are left out: the caller's account is told no more than the denial itself says.
  */
-import type { ConditionValue, Decision } from './authorizer.ts';
+
 import { type ContextLookup, textOf } from './conditions.ts';
 import { type DecisionRequest, decide, type PoliciesInForce } from './decide.ts';
+import type { ConditionValue, Decision } from './decision.ts';
+import { type Policy, readPolicy, type Statement } from './document.ts';
 import { matchPolicy, missedCondition, type NamedPolicy } from './evaluate.ts';
-import { type Policy, readPolicy, type Statement } from './policy.ts';
 
 type Layer = Decision['layer'];
 

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import type { ConditionValue } from './authorizer.ts';
 import { type DecisionRequest, decide, type PoliciesInForce } from './decide.ts';
+import type { ConditionValue } from './decision.ts';
+import { readPolicy } from './document.ts';
 import type { NamedPolicy } from './evaluate.ts';
 import { type Explanation, explain } from './explain.ts';
-import { readPolicy } from './policy.ts';
 import type { PrincipalView } from './principals.ts';
 
 const OWN = '111122223333';
