@@ -3,8 +3,9 @@
  * regions and endpoints. Nothing here knows which of the two answers.
  */
 import { EBSClient } from '@aws-sdk/client-ebs';
-import { EC2Client } from '@aws-sdk/client-ec2';
+import { EC2Client, type EC2ClientConfig } from '@aws-sdk/client-ec2';
 import { DescribeKeyCommand, KMSClient } from '@aws-sdk/client-kms';
+import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { loadSharedConfigFiles } from '@smithy/core/config';
 import type { Command } from 'commander';
 import { CliError, UsageError } from './error.ts';
@@ -15,11 +16,76 @@ export interface ConnectionOptions {
   readonly endpointUrl?: string;
 }
 
-export interface Aws {
+type Config = Pick<EC2ClientConfig, 'maxAttempts' | 'profile' | 'region' | 'endpoint' | 'credentials'>;
+type ClientClass<Client> = new (config: Config) => Client;
+
+/** Clients of one principal in one region, made when they are first asked for; others are derived from it. */
+export class Aws {
   readonly region: string;
-  readonly ebs: EBSClient;
-  readonly ec2: EC2Client;
-  readonly kms: KMSClient;
+  readonly #config: Config;
+  readonly #clients = new Map<ClientClass<unknown>, unknown>();
+  readonly #derived: Map<string, Aws>;
+
+  constructor(region: string, config: Config, siblings = new Map<string, Aws>()) {
+    this.region = region;
+    this.#config = { ...config, region };
+    this.#derived = siblings;
+    siblings.set(region, this);
+  }
+
+  /** The client of any service of the SDK: `aws.use(IAMClient)`. */
+  use<Client>(type: ClientClass<Client>): Client {
+    let client = this.#clients.get(type) as Client | undefined;
+    if (!client) {
+      client = new type(this.#config);
+      if (client instanceof EBSClient) signBlocksUnhashed(client);
+      this.#clients.set(type, client);
+    }
+    return client;
+  }
+
+  get ebs(): EBSClient {
+    return this.use(EBSClient);
+  }
+
+  get ec2(): EC2Client {
+    return this.use(EC2Client);
+  }
+
+  get kms(): KMSClient {
+    return this.use(KMSClient);
+  }
+
+  /** The same principal in another region. */
+  inRegion(region: string): Aws {
+    return this.#derived.get(region) ?? new Aws(region, this.#config, this.#derived);
+  }
+
+  /** A session of the role, in this region; assumed at the first call, and again before it ends. */
+  assuming(roleArn: string, sessionName: string): Aws {
+    const sts = this.use(STSClient);
+    const credentials = async () => {
+      const { Credentials: session } = await sts.send(
+        new AssumeRoleCommand({ RoleArn: roleArn, RoleSessionName: sessionName }),
+      );
+      if (!session?.AccessKeyId || !session.SecretAccessKey) throw new CliError(`STS gives no session of ${roleArn}.`);
+      return {
+        accessKeyId: session.AccessKeyId,
+        secretAccessKey: session.SecretAccessKey,
+        ...(session.SessionToken ? { sessionToken: session.SessionToken } : {}),
+        ...(session.Expiration ? { expiration: session.Expiration } : {}),
+      };
+    };
+    const { profile: _, ...config } = this.#config;
+    return new Aws(this.region, { ...config, credentials });
+  }
+
+  /** Who this is: 12 digits, and the ARN of the user, session or root. */
+  async identity(): Promise<{ readonly account: string; readonly arn: string }> {
+    const { Account: account, Arn: arn } = await this.use(STSClient).send(new GetCallerIdentityCommand({}));
+    if (!account || !arn) throw new CliError('STS does not say whose credentials these are.');
+    return { account, arn };
+  }
 }
 
 /** Throttles of the EBS direct APIs are ridden out, not reported. */
@@ -45,15 +111,15 @@ export async function connect({ profile, region, endpointUrl }: ConnectionOption
     ...(region === undefined ? {} : { region }),
     ...(endpoint === undefined ? {} : { endpoint }),
   };
-  const ebs = new EBSClient(config);
+  const sts = new STSClient(config);
   let found: string;
   try {
-    found = await ebs.config.region();
+    found = await sts.config.region();
   } catch (cause) {
     throw new CliError('No region is given: use --region, AWS_REGION, or a profile that has one.', { cause });
   }
   try {
-    await ebs.config.credentials();
+    await sts.config.credentials();
   } catch (cause) {
     if (!(cause instanceof Error && /^(CredentialsProvider|TokenProvider)Error$/.test(cause.name))) throw cause;
     throw new CliError(
@@ -62,8 +128,7 @@ export async function connect({ profile, region, endpointUrl }: ConnectionOption
       { cause },
     );
   }
-  signBlocksUnhashed(ebs);
-  return { region: found, ebs, ec2: new EC2Client(config), kms: new KMSClient(config) };
+  return new Aws(found, config);
 }
 
 /** `endpoint_url` of the profile in use, from either file: the SDK by itself looks for it in the configuration only. */

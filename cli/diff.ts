@@ -5,7 +5,6 @@ import {
   type ListChangedBlocksResponse,
   ValidationException,
 } from '@aws-sdk/client-ebs';
-import Table from 'cli-table3';
 import type { Command } from 'commander';
 import { type Aws, addConnectionOptions, type ConnectionOptions, connect } from './aws.ts';
 import { BLOCK_BYTES } from './disk/block.ts';
@@ -17,6 +16,7 @@ import { interruptSignal } from './interrupt.ts';
 import { wholeNumber } from './options.ts';
 import { size } from './pace.ts';
 import { Report } from './report.ts';
+import { table } from './table.ts';
 
 interface DiffOptions extends ConnectionOptions {
   readonly contents?: true;
@@ -217,30 +217,13 @@ function tell(report: Report, pair: Pair, changes: readonly Change[], contents: 
 }
 
 function rangeTable(ranges: readonly ChangedRange[]): string {
-  const table = new Table({
-    head: ['Blocks', 'From', 'Size', 'Kind'],
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
-    chars: PLAIN,
-  });
-  for (const { firstBlock, lastBlock, kind } of ranges) {
-    table.push([
+  return table(
+    ['Blocks', 'From', 'Size', 'Kind'],
+    ranges.map(({ firstBlock, lastBlock, kind }) => [
       firstBlock === lastBlock ? `${firstBlock}` : `${firstBlock}-${lastBlock}`,
       size(firstBlock * BLOCK_BYTES),
       size((lastBlock - firstBlock + 1) * BLOCK_BYTES),
       kind,
-    ]);
-  }
-  return table
-    .toString()
-    .split('\n')
-    .map((line) => line.trimEnd())
-    .join('\n');
+    ]),
+  );
 }
-
-/** Columns without lines around them. */
-const PLAIN = Object.fromEntries(
-  [
-    ...['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right'],
-    ...['left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid', 'middle'],
-  ].map((name) => [name, '']),
-);

@@ -34,6 +34,11 @@ export class Report {
     if (!this.#json) this.#line(`${this.#styled('green', '✔')} ${text}`);
   }
 
+  /** Something was looked at and is not as it should be. */
+  fault(text: string): void {
+    if (!this.#json) this.#line(`${this.#styled('red', '✘')} ${text}`);
+  }
+
   warn(text: string): void {
     this.#line(`${this.#styled('yellow', 'Warning:')} ${text}`);
   }
@@ -87,7 +92,7 @@ export class Report {
     this.#spinner = undefined;
   }
 
-  #styled(format: 'green' | 'yellow', text: string): string {
+  #styled(format: 'green' | 'yellow' | 'red', text: string): string {
     return styleText(format, text, { stream: this.#err });
   }
 }
