@@ -56,7 +56,7 @@ test('ciphertext is as an independent implementation makes it', () => {
   }
 });
 
-test('8.3, 11.2: what was encrypted decrypts for any bytes and context, whatever the order of its pairs', () => {
+test('kms 8.3, 11.2: what was encrypted decrypts for any bytes and context, whatever the order of its pairs', () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 1, maxLength: 300 }), contexts, (plaintext, context) => {
       const current = material();
@@ -68,7 +68,7 @@ test('8.3, 11.2: what was encrypted decrypts for any bytes and context, whatever
   );
 });
 
-test('8.6: no bit of a ciphertext can change', () => {
+test('kms 8.6: no bit of a ciphertext can change', () => {
   const current = material();
   const ciphertext = sealCiphertext(KEY, current, bytes('00ff10'), { a: 'b' });
   for (let bit = 0; bit < ciphertext.byteLength * 8; bit++) {
@@ -84,7 +84,7 @@ test('8.6: no bit of a ciphertext can change', () => {
   }
 });
 
-test('11.2: another context does not open, and neither does a neighbour such as {ab: c} for {a: bc}', () => {
+test('kms 11.2: another context does not open, and neither does a neighbour such as {ab: c} for {a: bc}', () => {
   fc.assert(
     fc.property(contexts, contexts, (one, other) => {
       const current = material();

@@ -43,7 +43,7 @@ async function trail(world: World, account: AccountId = world.account) {
   return events.map((event) => JSON.parse(event.document) as TrailDocument).reverse();
 }
 
-test('S1, S2, 13.4: the EBS key serves whoever may use EBS, through EBS only; a customer key needs rights', async () => {
+test('S1, S2, kms 13.4: the EBS key serves whoever may use EBS, through EBS only; a customer key needs rights', async () => {
   await using world = await openKms();
   const ana = await world.makeUser('ana', [allow('ec2:*')]);
   const ebs = await world.onBehalf.ebsManagedKey(via(world, ana));
@@ -60,7 +60,7 @@ test('S1, S2, 13.4: the EBS key serves whoever may use EBS, through EBS only; a 
   );
 });
 
-test('6.7: EC2 and EBS take symmetric encryption keys only, and are told so before anything is made', async () => {
+test('kms 6.7: EC2 and EBS take symmetric encryption keys only, and are told so before anything is made', async () => {
   await using world = await openKms();
   const call = via(world, world.root);
   const symmetric = await newKey(world);
@@ -101,7 +101,7 @@ test('S4, S5: kms:GrantIsForAWSResource and kms:ViaService hold for EC2 and not 
   await assert.rejects(world.onBehalf.decrypt(world.callOf(ana), key, wrapped, CONTEXT), Denied);
 });
 
-test('27.3 to 27.5, K-7, K-8: an instance opens its volume by grant alone, until the grant is retired', async () => {
+test('kms 27.3 to 27.5, K-7, K-8: an instance opens its volume by grant alone, until the grant is retired', async () => {
   await using world = await openKms();
   const key = await newKey(world);
   const ana = await world.makeUser('ana', [allow(['kms:CreateGrant', 'kms:GenerateDataKeyWithoutPlaintext'])]);
@@ -143,7 +143,7 @@ test('27.3 to 27.5, K-7, K-8: an instance opens its volume by grant alone, until
   await assert.rejects(world.onBehalf.decrypt(host, key, wrapped, CONTEXT), Denied);
 });
 
-test('8.11, K-5: re-encryption asks for both sides', async () => {
+test('kms 8.11, K-5: re-encryption asks for both sides', async () => {
   await using world = await openKms();
   const [from, to] = [await newKey(world), await newKey(world)];
   const context = { 'aws:ebs:id': 'snap-1' };
@@ -205,7 +205,7 @@ test('data keys of the installation open for their own context only', async () =
   await assert.rejects(world.onBehalf.openInstallationDataKey(wrapped, { 'aws:ebs:id': 'vol-2' }), IntegrityError);
 });
 
-test('26, 27.2, 27.4: each call leaves one record in CloudTrail shape, also when it is denied', async () => {
+test('kms 27.2, 27.4: each call leaves one record in CloudTrail shape, also when it is denied', async () => {
   await using world = await openKms();
   const key = await newKey(world);
   const ana = await world.makeUser('ana', []);
@@ -228,7 +228,7 @@ test('26, 27.2, 27.4: each call leaves one record in CloudTrail shape, also when
   assert.match(opened.additionalEventData.keyMaterialId, /^[0-9a-f]{64}$/);
 });
 
-test('26.6: a call on another account’s key stands in both trails under one shared id, a denied one in the caller’s', async () => {
+test('kms 26.6: a call on another account’s key stands in both trails under one shared id, a denied one in the caller’s', async () => {
   await using world = await openKms();
   const Policy = JSON.stringify({
     Version: '2012-10-17',

@@ -39,7 +39,7 @@ const PSS = '-pkeyopt rsa_padding_mode:pss -pkeyopt rsa_pss_saltlen:digest';
 const OAEP = '-pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256';
 
 describe('the AWS CLI and OpenSSL', { skip: withoutClis }, () => {
-  it('10.3: OpenSSL verifies what Sign signs, over messages and over digests', async () => {
+  it('kms 10.3: OpenSSL verifies what Sign signs, over messages and over digests', async () => {
     await writeFile(join(files, 'message'), 'a golden image');
     await openssl('dgst -sha256 -binary -out digest message');
     const rsa = await kms('create-key --key-spec RSA_2048 --key-usage SIGN_VERIFY', 'KeyMetadata.KeyId');
@@ -58,7 +58,7 @@ describe('the AWS CLI and OpenSSL', { skip: withoutClis }, () => {
     }
   });
 
-  it('8.4: Decrypt opens what OpenSSL sealed under the public key', async () => {
+  it('kms 8.4: Decrypt opens what OpenSSL sealed under the public key', async () => {
     const key = await kms('create-key --key-spec RSA_3072 --key-usage ENCRYPT_DECRYPT', 'KeyMetadata.KeyId');
     await blob('public.der', `get-public-key --key-id ${key}`, 'PublicKey');
     await writeFile(join(files, 'plain'), 'from outside');
@@ -68,7 +68,7 @@ describe('the AWS CLI and OpenSSL', { skip: withoutClis }, () => {
     assert.equal(await readFile(join(files, 'opened'), 'utf8'), 'from outside');
   });
 
-  it('17.1: material that OpenSSL wrapped is imported, replicated to another Region and deleted', async () => {
+  it('kms 17.1: material that OpenSSL wrapped is imported, replicated to another Region and deleted', async () => {
     const key = await kms('create-key --origin EXTERNAL --multi-region', 'KeyMetadata.KeyId');
     const wrapping = '--wrapping-algorithm RSAES_OAEP_SHA_256 --wrapping-key-spec RSA_2048';
     const answer = JSON.parse(

@@ -48,7 +48,7 @@ const TABLE = [
   ['ML_KEM_1024', 'ENCAPSULATE_DECAPSULATE', 'EncapsulationAlgorithms', 'ML_KEM'],
 ] as const;
 
-test('6, 3.2, 3.4, 10.4: every spec and usage has its one list of algorithms, and its public key', async () => {
+test('kms 3.2, 3.4, 10.4: every spec and usage has its one list of algorithms, and its public key', async () => {
   await using world = await openKms();
   for (const [spec, usage, list, algorithms] of TABLE) {
     const key = await newKey(world, spec, usage);
@@ -72,7 +72,7 @@ test('6, 3.2, 3.4, 10.4: every spec and usage has its one list of algorithms, an
   assert.equal(refused, 'UnsupportedOperationException: ');
 });
 
-test('6.2: every other pair of spec and usage is refused', async () => {
+test('kms 6.2: every other pair of spec and usage is refused', async () => {
   await using world = await openKms();
   const usages = [
     'ENCRYPT_DECRYPT',
@@ -90,7 +90,7 @@ test('6.2: every other pair of spec and usage is refused', async () => {
   }
 });
 
-test('10.1 to 10.3: Sign and Verify with every signing algorithm, RAW and DIGEST, checked by OpenSSL', async () => {
+test('kms 10.1 to 10.3: Sign and Verify with every signing algorithm, RAW and DIGEST, checked by OpenSSL', async () => {
   await using world = await openKms();
   for (const [spec, usage, , algorithms] of TABLE.filter(([, usage]) => usage === 'SIGN_VERIFY')) {
     const { KeyId, Arn } = await newKey(world, spec, usage);
@@ -128,7 +128,7 @@ test('10.1 to 10.3: Sign and Verify with every signing algorithm, RAW and DIGEST
   }
 });
 
-test('6, 10.1: what OpenSSL does and Node does not offer is refused by name', async () => {
+test('kms 10.1: what OpenSSL does and Node does not offer is refused by name', async () => {
   await using world = await openKms();
   const edwards = await newKey(world, 'ECC_NIST_EDWARDS25519', 'SIGN_VERIFY');
   const request = { Message: text('x'), MessageType: 'DIGEST' } as const;
@@ -146,7 +146,7 @@ test('6, 10.1: what OpenSSL does and Node does not offer is refused by name', as
   );
 });
 
-test('8.2, 8.4, 8.12, 11.1: RSA encryption, its limits, and ReEncrypt between RSA and symmetric keys', async () => {
+test('kms 8.2, 8.4, 8.12, 11.1: RSA encryption, its limits, and ReEncrypt between RSA and symmetric keys', async () => {
   await using world = await openKms();
   const rsa = await newKey(world, 'RSA_2048', 'ENCRYPT_DECRYPT');
   const other = await newKey(world, 'RSA_2048', 'ENCRYPT_DECRYPT');
@@ -218,7 +218,7 @@ test('8.2, 8.4, 8.12, 11.1: RSA encryption, its limits, and ReEncrypt between RS
   );
 });
 
-test('6.5, 6.6, 9.2: the wrong usage and the wrong algorithm, in AWS words', async () => {
+test('kms 6.5, 6.6, 9.2: the wrong usage and the wrong algorithm, in AWS words', async () => {
   await using world = await openKms();
   const signing = await newKey(world, 'RSA_2048', 'SIGN_VERIFY');
   const mac = await newKey(world, 'HMAC_256', 'GENERATE_VERIFY_MAC');
@@ -262,12 +262,12 @@ test('6.5, 6.6, 9.2: the wrong usage and the wrong algorithm, in AWS words', asy
     given,
     answers.map(([, expected]) => expected),
   );
-  // 16.3: no error but a plain no.
+  // kms 16.3: no error but a plain no.
   const status = await world.as(world.root, 'GetKeyRotationStatus', { KeyId: signing.KeyId });
   assert.equal(status.KeyRotationEnabled, false);
 });
 
-test('10.2, 10.3: MACs have the length of their hash, and a changed one is an error without a text', async () => {
+test('kms 10.2, 10.3: MACs have the length of their hash, and a changed one is an error without a text', async () => {
   await using world = await openKms();
   for (const bits of [224, 256, 384, 512] as const) {
     const { KeyId, Arn } = await newKey(world, `HMAC_${bits}`, 'GENERATE_VERIFY_MAC');
@@ -286,7 +286,7 @@ test('10.2, 10.3: MACs have the length of their hash, and a changed one is an er
   }
 });
 
-test('10.5: both sides derive one secret; a public key that is none, or of another curve, has no text', async () => {
+test('kms 10.5: both sides derive one secret; a public key that is none, or of another curve, has no text', async () => {
   await using world = await openKms();
   for (const [spec, kind] of [
     ['ECC_NIST_P256', 'p-256'],
@@ -328,7 +328,7 @@ test('6: Encapsulate and Decapsulate', async () => {
   }
 });
 
-test('9.5: data key pairs: the sealed private key is the plain one, and the public key is its own', async () => {
+test('kms 9.5: data key pairs: the sealed private key is the plain one, and the public key is its own', async () => {
   await using world = await openKms();
   const symmetric = (await world.as(world.root, 'CreateKey', {})).KeyMetadata!;
   const EncryptionContext = { purpose: 'signing' };
@@ -417,7 +417,7 @@ test('22: dry runs of the operations on key pairs and MACs say so, refuse like r
   );
 });
 
-test('15.2, 15.6: what can be granted on which key; a grant lets its grantee sign and nothing else', async () => {
+test('kms 15.2, 15.6: what can be granted on which key; a grant lets its grantee sign and nothing else', async () => {
   await using world = await openKms();
   const signing = await newKey(world, 'ECC_NIST_P256', 'SIGN_VERIFY');
   const user = await world.makeUser('ana', []);
@@ -442,7 +442,7 @@ test('15.2, 15.6: what can be granted on which key; a grant lets its grantee sig
   assert.match(await failureOf(world.as(user, 'Verify', { ...sign, Signature })), /^AccessDeniedException/);
 });
 
-test('12.6: an alias stays with keys of one type and usage', async () => {
+test('kms 12.6: an alias stays with keys of one type and usage', async () => {
   await using world = await openKms();
   const one = await newKey(world, 'ECC_NIST_P256', 'SIGN_VERIFY');
   const two = await newKey(world, 'RSA_2048', 'SIGN_VERIFY');
@@ -459,7 +459,7 @@ test('12.6: an alias stays with keys of one type and usage', async () => {
   await move(two);
 });
 
-test('26.2: the audit facts of signing hold no message and no signature', async () => {
+test('kms 26.2: the audit facts of signing hold no message and no signature', async () => {
   await using world = await openKms();
   const { KeyId } = await newKey(world, 'ECC_NIST_P256', 'SIGN_VERIFY');
   const call = world.callOf(world.root);

@@ -5,7 +5,7 @@ import { failureOf, openKms } from './test-kms.ts';
 
 const Plaintext = new Uint8Array([1]);
 
-test('24, 6.11: condition keys of requests and keys', async () => {
+test('kms 24.1, authz 6.11: condition keys of requests and keys', async () => {
   await using world = await openKms();
   const { KeyMetadata: key } = await world.as(world.root, 'CreateKey', {});
   const { KeyMetadata: other } = await world.as(world.root, 'CreateKey', {});
@@ -115,7 +115,7 @@ test('24, 6.11: condition keys of requests and keys', async () => {
   }
 });
 
-test('7.2: a key with tags needs the right to tag; without a policy of its own a key needs no right to put one', async () => {
+test('kms 7.2: a key with tags needs the right to tag; without a policy of its own a key needs no right to put one', async () => {
   await using world = await openKms();
   const Tags = [{ TagKey: 'team', TagValue: 'core' }];
   const ana = await world.makeUser('ana', [{ Effect: 'Allow', Action: 'kms:CreateKey', Resource: '*' }]);

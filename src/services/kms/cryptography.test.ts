@@ -11,7 +11,7 @@ async function newKey(world: World) {
   return (await world.as(world.root, 'CreateKey', {})).KeyMetadata!;
 }
 
-test('8.1, 8.5: Encrypt and Decrypt, with key id, ARN, alias name, alias ARN and none', async () => {
+test('kms 8.1, 8.5: Encrypt and Decrypt, with key id, ARN, alias name, alias ARN and none', async () => {
   await using world = await openKms();
   const key = await newKey(world);
   await world.as(world.root, 'CreateAlias', { AliasName: 'alias/golden', TargetKeyId: key.KeyId });
@@ -40,7 +40,7 @@ test('8.1, 8.5: Encrypt and Decrypt, with key id, ARN, alias name, alias ARN and
   }
 });
 
-test('8.3, 8.6: any bytes and context come back; any other context or changed ciphertext is invalid, without a text', async () => {
+test('kms 8.3, 8.6: any bytes and context come back; any other context or changed ciphertext is invalid, without a text', async () => {
   await using world = await openKms();
   const { KeyId } = await newKey(world);
   const contexts = fc.dictionary(
@@ -71,7 +71,7 @@ test('8.3, 8.6: any bytes and context come back; any other context or changed ci
   );
 });
 
-test('8.6 to 8.8: foreign, lost and unreadable ciphertext', async () => {
+test('kms 8.6 to 8.8: foreign, lost and unreadable ciphertext', async () => {
   await using world = await openKms();
   const one = await newKey(world);
   const other = await newKey(world);
@@ -99,7 +99,7 @@ test('8.6 to 8.8: foreign, lost and unreadable ciphertext', async () => {
   );
 });
 
-test('1.8, 8.1, 6.6, 9.1, 9.6: what is wrong with a request is said in KMS words', async () => {
+test('kms 1.8, 8.1, 6.6, 9.1, 9.6: what is wrong with a request is said in KMS words', async () => {
   await using world = await openKms();
   const { KeyId } = await newKey(world);
   const Plaintext = text('x');
@@ -216,7 +216,7 @@ test('9: data keys of every size, with and without plaintext, open by Decrypt', 
   assert.equal((await world.as(world.root, 'GenerateRandom', { NumberOfBytes: 33 })).Plaintext?.byteLength, 33);
 });
 
-test('9.4, 8.11: the rights to make data keys and to re-encrypt are distinct', async () => {
+test('kms 9.4, 8.11: the rights to make data keys and to re-encrypt are distinct', async () => {
   await using world = await openKms();
   const key = await newKey(world);
   const allow = (Action: string) => ({ Effect: 'Allow', Action, Resource: '*' });
@@ -233,7 +233,7 @@ test('9.4, 8.11: the rights to make data keys and to re-encrypt are distinct', a
   );
 });
 
-test('8.5, 8.10: ReEncrypt changes key and context', async () => {
+test('kms 8.5, 8.10: ReEncrypt changes key and context', async () => {
   await using world = await openKms();
   const from = await newKey(world);
   const to = await newKey(world);

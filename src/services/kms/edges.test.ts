@@ -5,7 +5,7 @@ import { failureOf, openKms } from './test-kms.ts';
 
 const Plaintext = new Uint8Array([1]);
 
-test('3.7: DescribeKey tells nothing of rotation, tags, policy, aliases or grants', async () => {
+test('kms 3.7: DescribeKey tells nothing of rotation, tags, policy, aliases or grants', async () => {
   await using world = await openKms();
   const { KeyMetadata: before } = await world.as(world.root, 'CreateKey', {});
   const KeyId = before!.KeyId!;
@@ -16,7 +16,7 @@ test('3.7: DescribeKey tells nothing of rotation, tags, policy, aliases or grant
   assert.deepEqual((await world.as(world.root, 'DescribeKey', { KeyId })).KeyMetadata, before);
 });
 
-test('11.3, 11.4: no context and an empty one are the same; a context has at most 8192 characters', async () => {
+test('kms 11.3, 11.4: no context and an empty one are the same; a context has at most 8192 characters', async () => {
   await using world = await openKms();
   const { KeyId } = (await world.as(world.root, 'CreateKey', {})).KeyMetadata!;
   const bare = await world.as(world.root, 'Encrypt', { KeyId, Plaintext });
@@ -29,7 +29,7 @@ test('11.3, 11.4: no context and an empty one are the same; a context has at mos
   assert.match(await failureOf(longer), /^ValidationException: EncryptionContext/);
 });
 
-test('15.7, 15.19: the audit facts of CreateGrant name the grant and never its token', async () => {
+test('kms 15.7, 15.19: the audit facts of CreateGrant name the grant and never its token', async () => {
   await using world = await openKms();
   const { KeyId } = (await world.as(world.root, 'CreateKey', {})).KeyMetadata!;
   const call = world.callOf(world.root);
@@ -40,7 +40,7 @@ test('15.7, 15.19: the audit facts of CreateGrant name the grant and never its t
   assert.ok(!told.includes(made.GrantToken!));
 });
 
-test('25.1: the shape is judged before the key, the key before the right, the right before usage and state', async () => {
+test('kms 25.1: the shape is judged before the key, the key before the right, the right before usage and state', async () => {
   await using world = await openKms();
   const { KeyId, Arn } = (
     await world.as(world.root, 'CreateKey', { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' })
@@ -59,7 +59,7 @@ test('25.1: the shape is judged before the key, the key before the right, the ri
   );
 });
 
-test('28.1: fifty aliases on a key, and twenty-five rotations on demand', async () => {
+test('kms 28.1: fifty aliases on a key, and twenty-five rotations on demand', async () => {
   await using world = await openKms();
   const { KeyId, Arn } = (await world.as(world.root, 'CreateKey', {})).KeyMetadata!;
   const alias = (n: number) => world.as(world.root, 'CreateAlias', { AliasName: `alias/n${n}`, TargetKeyId: KeyId });
@@ -72,7 +72,7 @@ test('28.1: fifty aliases on a key, and twenty-five rotations on demand', async 
   );
 });
 
-test('29.2: Terraform’s way through a key: each call shows what the one before did', async () => {
+test('kms 29.2: Terraform’s way through a key: each call shows what the one before did', async () => {
   await using world = await openKms();
   const { KeyId } = (await world.as(world.root, 'CreateKey', { Description: 'd' })).KeyMetadata!;
   const described = await world.as(world.root, 'DescribeKey', { KeyId });

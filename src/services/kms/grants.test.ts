@@ -11,7 +11,7 @@ async function newKey(world: World) {
   return (await world.as(world.root, 'CreateKey', {})).KeyMetadata!;
 }
 
-test('15.7, 15.14: a grant allows its grantee what it names, and is listed as AWS lists it', async () => {
+test('kms 15.7, 15.14: a grant allows its grantee what it names, and is listed as AWS lists it', async () => {
   await using world = await openKms();
   const { KeyId, Arn } = await newKey(world);
   const ana = await world.makeUser('ana', []);
@@ -32,7 +32,7 @@ test('15.7, 15.14: a grant allows its grantee what it names, and is listed as AW
   for (const context of [{}, { a: '2' }, { A: '1' }] as Record<string, string>[]) {
     assert.match(await encrypt(context, [GrantToken!]), /^AccessDeniedException/);
   }
-  assert.match(await failureOf(world.as(ana, 'DescribeKey', { KeyId })), /^succeeded/, '15.6: no constraint there');
+  assert.match(await failureOf(world.as(ana, 'DescribeKey', { KeyId })), /^succeeded/, 'kms 15.6: no constraint there');
   assert.match(
     await failureOf(world.as(bob, 'Encrypt', { KeyId, Plaintext, GrantTokens: [GrantToken!] })),
     /^AccessDenied/,
@@ -64,7 +64,7 @@ test('15.7, 15.14: a grant allows its grantee what it names, and is listed as AW
   }
 });
 
-test('15.8: equal parameters with a name answer the same grant with another token; without a name they do not', async () => {
+test('kms 15.8: equal parameters with a name answer the same grant with another token; without a name they do not', async () => {
   await using world = await openKms();
   const { KeyId } = await newKey(world);
   const ana = await world.makeUser('ana', []);
@@ -86,7 +86,7 @@ test('15.8: equal parameters with a name answer the same grant with another toke
   assert.equal(new Set([first.GrantId, ...others.map((one) => one.GrantId)]).size, 7);
 });
 
-test('15.2 to 15.5: what CreateGrant refuses', async () => {
+test('kms 15.2 to 15.5: what CreateGrant refuses', async () => {
   await using world = await openKms();
   const { KeyId } = await newKey(world);
   const ana = await world.makeUser('ana', []);
@@ -125,7 +125,7 @@ test('15.2 to 15.5: what CreateGrant refuses', async () => {
   assert.deepEqual((await world.as(world.root, 'ListGrants', { KeyId })).Grants, [], 'nothing was made');
 });
 
-test('15.5: an empty constraint beside one that is given, as Terraform sends it, is none', async () => {
+test('kms 15.5: an empty constraint beside one that is given, as Terraform sends it, is none', async () => {
   await using world = await openKms();
   const { KeyId } = await newKey(world);
   const ana = await world.makeUser('ana', []);
@@ -148,7 +148,7 @@ test('15.5: an empty constraint beside one that is given, as Terraform sends it,
   }
 });
 
-test('15.9, 15.10: a grantee passes on no more than it has, under constraints at least as strict', async () => {
+test('kms 15.9, 15.10: a grantee passes on no more than it has, under constraints at least as strict', async () => {
   const subset = (pairs: Record<string, string>) => ({ EncryptionContextSubset: pairs });
   const equals = (pairs: Record<string, string>) => ({ EncryptionContextEquals: pairs });
   const table: [GrantConstraints | undefined, GrantConstraints | undefined, boolean][] = [
@@ -188,7 +188,7 @@ test('15.9, 15.10: a grantee passes on no more than it has, under constraints at
   }
 });
 
-test('15.12, 15.13: who may retire and revoke', async () => {
+test('kms 15.12, 15.13: who may retire and revoke', async () => {
   await using world = await openKms();
   const { KeyId, Arn } = await newKey(world);
   const ana = await world.makeUser('ana', []);
@@ -224,7 +224,7 @@ test('15.12, 15.13: who may retire and revoke', async () => {
   assert.match(await failureOf(world.as(bob, 'Encrypt', { KeyId, Plaintext })), /^AccessDeniedException/);
 });
 
-test('23.5, 15.1: a grant alone lets another account in, and an explicit deny keeps it out', async () => {
+test('kms 23.5, 15.1: a grant alone lets another account in, and an explicit deny keeps it out', async () => {
   await using world = await openKms();
   const { KeyId, Arn } = await newKey(world);
   const eve = await world.makeUser('eve', [], world.other);
@@ -239,7 +239,7 @@ test('23.5, 15.1: a grant alone lets another account in, and an explicit deny ke
   );
 });
 
-test('14.9, 15.16: a role that is made again under the same name inherits neither grant nor policy', async () => {
+test('kms 14.9, 15.16: a role that is made again under the same name inherits neither grant nor policy', async () => {
   await using world = await openKms();
   const { KeyId } = await newKey(world);
   const before = await world.makeRole('builder');

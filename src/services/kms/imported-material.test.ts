@@ -44,7 +44,7 @@ async function importInto(
 const describe = async (world: World, KeyId: string, call: Parameters<World['as']>[3] = {}) =>
   (await world.as(world.root, 'DescribeKey', { KeyId }, call)).KeyMetadata!;
 
-test('17.1, 3.2, 3.3, 17.7: a key without material waits for it, and comes back with the same material only', async () => {
+test('kms 17.1, 3.2, 3.3, 17.7: a key without material waits for it, and comes back with the same material only', async () => {
   await using world = await openKms();
   const key = await newKey(world);
   const KeyId = key.KeyId!;
@@ -92,7 +92,7 @@ test('nothing of deleted material stays in its row but the sealed digest', async
   assert.equal(row.sealed.byteLength, 0);
 });
 
-test('17.2: every wrapping algorithm, every wrapping key, a new pair every time', async () => {
+test('kms 17.2: every wrapping algorithm, every wrapping key, a new pair every time', async () => {
   await using world = await openKms();
   for (const algorithm of [
     'RSAES_OAEP_SHA_1',
@@ -120,7 +120,7 @@ test('17.2: every wrapping algorithm, every wrapping key, a new pair every time'
   );
 });
 
-test('17.1: RSA, curve and HMAC material is imported and works', async () => {
+test('kms 17.1: RSA, curve and HMAC material is imported and works', async () => {
   await using world = await openKms();
   const mac = await newKey(world, { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' });
   await importInto(world, mac.KeyId!, new Uint8Array(32).fill(0x0b));
@@ -146,7 +146,7 @@ test('17.1: RSA, curve and HMAC material is imported and works', async () => {
   }
 });
 
-test('17.3 to 17.6: what is refused, in AWS words', async () => {
+test('kms 17.3 to 17.6: what is refused, in AWS words', async () => {
   await using world = await openKms();
   const { KeyId } = await newKey(world);
   const other = await newKey(world);
@@ -201,7 +201,7 @@ test('17.3 to 17.6: what is refused, in AWS words', async () => {
   assert.equal((await describe(world, KeyId!)).KeyState, 'PendingImport');
 });
 
-test('17.3, 4.4, 26.7: material expires at its date, by a job, unless it was imported again for longer', async () => {
+test('kms 17.3, 4.4, 26.7: material expires at its date, by a job, unless it was imported again for longer', async () => {
   await using world = await openKms();
   const material = new Uint8Array(32).fill(3);
   const until = (days: number) => ({ ValidTo: new Date(START.getTime() + days * DAY_MS) });
@@ -225,7 +225,7 @@ test('17.3, 4.4, 26.7: material expires at its date, by a job, unless it was imp
   assert.equal(events.length, 2);
 });
 
-test('17.5, 16.8, 16.7: several materials: one waits for rotation on demand, and each opens what it sealed', async () => {
+test('kms 17.5, 16.8, 16.7: several materials: one waits for rotation on demand, and each opens what it sealed', async () => {
   await using world = await openKms();
   const { KeyId, Arn } = await newKey(world);
   const rotate = () => world.as(world.root, 'RotateKeyOnDemand', { KeyId });
@@ -285,7 +285,7 @@ test('17.5, 16.8, 16.7: several materials: one waits for rotation on demand, and
   assert.equal((await list()).length, 2);
 });
 
-test('8.9: two keys with the same imported material do not open each other’s ciphertext', async () => {
+test('kms 8.9: two keys with the same imported material do not open each other’s ciphertext', async () => {
   await using world = await openKms();
   const material = new Uint8Array(32).fill(6);
   const one = await newKey(world);
@@ -299,7 +299,7 @@ test('8.9: two keys with the same imported material do not open each other’s c
   );
 });
 
-test('18.2: each Region of a multi-Region key imports for itself, and new material rotates once all have it', async () => {
+test('kms 18.2: each Region of a multi-Region key imports for itself, and new material rotates once all have it', async () => {
   await using world = await openKms();
   const key = await newKey(world, { MultiRegion: true });
   const KeyId = key.KeyId!;

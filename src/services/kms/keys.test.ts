@@ -12,7 +12,7 @@ async function newKey(world: World, input = {}) {
 const describe = async (world: World, KeyId: string | undefined) =>
   (await world.as(world.root, 'DescribeKey', { KeyId })).KeyMetadata!;
 
-test('3.1, 3.2: the metadata of a fresh key has exactly the members of AWS', async () => {
+test('kms 3.1, 3.2: the metadata of a fresh key has exactly the members of AWS', async () => {
   await using world = await openKms();
   const key = await newKey(world);
   assert.match(key.KeyId!, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
@@ -320,7 +320,7 @@ test('13: the AWS managed key of EBS is made once, serves EBS only, and cannot b
   );
 });
 
-test('23, 2.11: another account learns nothing about keys that it may not use', async () => {
+test('kms 2.11: another account learns nothing about keys that it may not use', async () => {
   await using world = await openKms();
   const { Arn } = await newKey(world);
   await world.as(world.root, 'CreateAlias', { AliasName: 'alias/golden', TargetKeyId: Arn });
@@ -354,7 +354,7 @@ test('23, 2.11: another account learns nothing about keys that it may not use', 
   }
 });
 
-test('23.3: another account uses a key that its policy shares, with an identity policy of its own', async () => {
+test('kms 23.3: another account uses a key that its policy shares, with an identity policy of its own', async () => {
   await using world = await openKms();
   const open = { Effect: 'Allow', Action: 'kms:*', Resource: '*' };
   const Policy = JSON.stringify({
@@ -373,7 +373,7 @@ test('23.3: another account uses a key that its policy shares, with an identity 
   assert.match(await failureOf(world.as(busy, 'DisableKey', { KeyId: Arn })), /^AccessDeniedException/);
 });
 
-test('12.6: an alias that moved since its permits were given stays where it is', async () => {
+test('kms 12.6: an alias that moved since its permits were given stays where it is', async () => {
   await using world = await openKms();
   const [one, two, three] = [await newKey(world), await newKey(world), await newKey(world)];
   await world.as(world.root, 'CreateAlias', { AliasName: 'alias/golden', TargetKeyId: two.KeyId });

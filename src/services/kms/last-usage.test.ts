@@ -12,7 +12,7 @@ async function newKey(world: World) {
 }
 const lastUse = async (world: World, KeyId: string) => world.as(world.root, 'GetKeyLastUsage', { KeyId });
 
-test('3.8: what was never used says so; only successful cryptographic operations count', async () => {
+test('kms 3.8: what was never used says so; only successful cryptographic operations count', async () => {
   await using world = await openKms();
   const { KeyId, Arn } = await newKey(world);
   const never = { KeyId: Arn, KeyLastUsage: {}, TrackingStartDate: START, KeyCreationDate: START };
@@ -34,7 +34,7 @@ test('3.8: what was never used says so; only successful cryptographic operations
   });
 });
 
-test('3.8: ReEncrypt counts for both keys, and what EBS does for its callers counts', async () => {
+test('kms 3.8: ReEncrypt counts for both keys, and what EBS does for its callers counts', async () => {
   await using world = await openKms();
   const one = await newKey(world);
   const two = await newKey(world);

@@ -49,7 +49,7 @@ test('4, 5, 19: enable, disable, schedule, cancel, and what each state refuses',
   assert.equal((await describe(world, KeyId)).KeyState, 'Disabled', 'the job of a cancelled deletion does nothing');
 });
 
-test('19.4, 12.8, 26.7: a key is gone when its window ends, with aliases, grants and material', async () => {
+test('kms 19.4, 12.8, 26.7: a key is gone when its window ends, with aliases, grants and material', async () => {
   await using world = await openKms();
   const { KeyId, Arn } = await newKey(world);
   await world.as(world.root, 'CreateAlias', { AliasName: 'alias/golden', TargetKeyId: KeyId });
@@ -114,7 +114,7 @@ test('16: rotation by schedule and on demand opens what older material sealed', 
   assert.equal(again.KeyMaterialId, now.CurrentKeyMaterialId);
 });
 
-test('16.4, 16.6: a disabled key catches up when enabled; on demand has its limit', async () => {
+test('kms 16.4, 16.6: a disabled key catches up when enabled; on demand has its limit', async () => {
   await using world = await openKms();
   const { KeyId, Arn, CurrentKeyMaterialId } = await newKey(world);
   await world.as(world.root, 'EnableKeyRotation', { KeyId, RotationPeriodInDays: 90 });
@@ -182,7 +182,7 @@ test('a deletion and a rotation that fell due while Ingot was stopped happen at 
   assert.equal(now?.rotation.nextAt?.getTime(), START.getTime() + 190 * DAY_MS);
 });
 
-test('16.2: a schedule that was replaced or ended leaves no job behind', async () => {
+test('kms 16.2: a schedule that was replaced or ended leaves no job behind', async () => {
   await using world = await openKms();
   const { KeyId } = await newKey(world);
   const jobs = async () => (await world.db.read<JobsTables>().selectFrom('job').selectAll().execute()).length;

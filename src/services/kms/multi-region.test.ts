@@ -20,7 +20,7 @@ async function replicate(world: World, KeyId: string, { region }: { region: Regi
 const describe = async (world: World, KeyId: string, place = {}) =>
   (await world.as(world.root, 'DescribeKey', { KeyId }, place)).KeyMetadata!;
 
-test('2.1, 3.5, 18.1: a new multi-Region key is a primary without replicas', async () => {
+test('kms 2.1, 3.5, 18.1: a new multi-Region key is a primary without replicas', async () => {
   await using world = await openKms();
   const key = await newKey(world);
   assert.match(key.KeyId!, /^mrk-[0-9a-f]{32}$/);
@@ -36,7 +36,7 @@ test('2.1, 3.5, 18.1: a new multi-Region key is a primary without replicas', asy
   );
 });
 
-test('18.2, 18.3: ReplicateKey answers a key in the making; what is shared and what is its own', async () => {
+test('kms 18.2, 18.3: ReplicateKey answers a key in the making; what is shared and what is its own', async () => {
   await using world = await openKms();
   const key = await newKey(world);
   const KeyId = key.KeyId!;
@@ -81,7 +81,7 @@ test('18.2, 18.3: ReplicateKey answers a key in the making; what is shared and w
   assert.equal((await world.audit.lookUp({ ...place, attribute })).length, 1);
 });
 
-test('18.6, 8.9: ciphertext opens in every Region of its key and in no other; state is each key’s own', async () => {
+test('kms 18.6, 8.9: ciphertext opens in every Region of its key and in no other; state is each key’s own', async () => {
   await using world = await openKms();
   const { KeyId, Arn } = await newKey(world);
   await replicate(world, KeyId!, WEST);
@@ -104,7 +104,7 @@ test('18.6, 8.9: ciphertext opens in every Region of its key and in no other; st
   await world.as(world.root, 'Decrypt', { CiphertextBlob, EncryptionContext }, WEST);
 });
 
-test('18.4: what cannot be replicated', async () => {
+test('kms 18.4: what cannot be replicated', async () => {
   await using world = await openKms();
   const { KeyId, Arn } = await newKey(world);
   const single = (await world.as(world.root, 'CreateKey', {})).KeyMetadata!;
@@ -127,7 +127,7 @@ test('18.4: what cannot be replicated', async () => {
   assert.equal(await into(EAST.region), `DisabledException: ${Arn} is disabled.`);
 });
 
-test('18.5: replicating takes two rights, and UpdatePrimaryRegion one on both keys, each with its condition keys', async () => {
+test('kms 18.5: replicating takes two rights, and UpdatePrimaryRegion one on both keys, each with its condition keys', async () => {
   await using world = await openKms();
   const { KeyId } = await newKey(world);
   const only = (Action: string, Condition: object) => ({ Effect: 'Allow', Action, Resource: '*', Condition });
@@ -160,7 +160,7 @@ test('18.5: replicating takes two rights, and UpdatePrimaryRegion one on both ke
   await world.as(both, 'UpdatePrimaryRegion', move);
 });
 
-test('18.7, 16.9: the role of the primary moves, and the rotation schedule with it', async () => {
+test('kms 18.7, 16.9: the role of the primary moves, and the rotation schedule with it', async () => {
   await using world = await openKms();
   const { KeyId, Arn } = await newKey(world);
   await replicate(world, KeyId!, WEST);
@@ -204,7 +204,7 @@ test('18.7, 16.9: the role of the primary moves, and the rotation schedule with 
   assert.deepEqual(lists[2], lists[0]);
 });
 
-test('16.9, 18.2: a rotation reaches every Region, also a replica in the making; older ciphertext still opens', async () => {
+test('kms 16.9, 18.2: a rotation reaches every Region, also a replica in the making; older ciphertext still opens', async () => {
   await using world = await openKms();
   const { KeyId } = await newKey(world);
   await replicate(world, KeyId!, WEST);
@@ -228,7 +228,7 @@ test('16.9, 18.2: a rotation reaches every Region, also a replica in the making;
   assert.equal(new Set(ids).size, 1);
 });
 
-test('18.8: a primary waits for its replicas to be gone before its own waiting time begins', async () => {
+test('kms 18.8: a primary waits for its replicas to be gone before its own waiting time begins', async () => {
   await using world = await openKms();
   const { KeyId } = await newKey(world);
   await replicate(world, KeyId!, WEST);
@@ -262,7 +262,7 @@ test('18.8: a primary waits for its replicas to be gone before its own waiting t
   assert.match(await failureOf(world.as(world.root, 'DescribeKey', { KeyId })), /^NotFoundException/);
 });
 
-test('18.3: a primary with HMAC or a key pair has the same in every Region', async () => {
+test('kms 18.3: a primary with HMAC or a key pair has the same in every Region', async () => {
   await using world = await openKms();
   const kind = { MultiRegion: true, KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' } as const;
   const { KeyId } = (await world.as(world.root, 'CreateKey', kind)).KeyMetadata!;
@@ -272,7 +272,7 @@ test('18.3: a primary with HMAC or a key pair has the same in every Region', asy
   assert.deepEqual(there.PublicKey, here.PublicKey);
 });
 
-test('18.9: EBS takes a multi-Region key as a key of its Region: what it wrapped opens by that key only', async () => {
+test('kms 18.9: EBS takes a multi-Region key as a key of its Region: what it wrapped opens by that key only', async () => {
   await using world = await openKms();
   const { KeyId, Arn } = await newKey(world);
   const replica = (await replicate(world, KeyId!, WEST)).ReplicaKeyMetadata!.Arn!;
