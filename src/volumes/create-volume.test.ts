@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import { type Expected, VOLUME_TABLE } from '../../policy/test-encryption-outcomes.ts';
 import type { Call } from '../authz/caller.ts';
 import { systemPermit } from '../authz/permit.ts';
 import { IntegrityError, Refusal } from '../errors.ts';
@@ -8,7 +9,6 @@ import { type AccountId, type Arn, newEc2Id, type SnapshotId, type VolumeId } fr
 import { LIMITS } from '../limits.ts';
 import { baseKeyOf, ebsContext, openForSystem, wrappedKeyOf } from './data-keys.ts';
 import { reading, snapshotRow, volumeRow } from './tables.ts';
-import { type Expected, VOLUME_TABLE } from './test-outcomes.ts';
 import { openTestVolumes, REGION, type TestVolumes, until } from './test-volumes.ts';
 import type { SnapshotRecord, VolumeRecord } from './volumes.ts';
 

@@ -1,9 +1,5 @@
-/** Encryption outcomes with the keys they mean: the pure tables of `outcomes.ts`, and keys looked up by identifier. */
-import type { Call } from '../authz/caller.ts';
-import { viaEc2 } from '../authz/caller.ts';
-import type { AccountId, Arn } from '../ids.ts';
-import type { KeysOnBehalf } from '../keys/on-behalf.ts';
-import { refuse } from './context.ts';
+/** Encryption outcomes with the keys they mean: the pure tables of policy/encryption-outcomes.ts, and keys looked up by identifier. */
+
 import {
   type Choice,
   imageCopyOutcome,
@@ -11,7 +7,12 @@ import {
   type SourceKind,
   snapshotCopyOutcome,
   volumeOutcome,
-} from './outcomes.ts';
+} from '../../policy/encryption-outcomes.ts';
+import type { Call } from '../authz/caller.ts';
+import { viaEc2 } from '../authz/caller.ts';
+import type { AccountId, Arn } from '../ids.ts';
+import type { KeysOnBehalf } from '../keys/on-behalf.ts';
+import { refuse } from './context.ts';
 import type {
   CopyDecision,
   EbsDefaults,

@@ -2,6 +2,8 @@
  * Snapshots written and read block by block (EBS direct APIs, section 6). Data keys are opened in the name of the
  * caller; an opened key is kept for a short session of the same caller and snapshot, as AWS does (K-26).
  */
+
+import { directSnapshotOutcome, type OutcomeRefusal } from '../../policy/encryption-outcomes.ts';
 import { type Call, viaEc2 } from '../authz/caller.ts';
 import type { RootKey } from '../crypto/root-key.ts';
 import type { Tx } from '../db/db.ts';
@@ -23,7 +25,6 @@ import {
 import { withKey } from './decide.ts';
 import { DirectSessions } from './direct-sessions.ts';
 import { type DirectTokens, openDirectTokens } from './direct-tokens.ts';
-import { directSnapshotOutcome, type OutcomeRefusal } from './outcomes.ts';
 import type { ChangedBlock, ListedBlock } from './storage.ts';
 import { nextSequence, reading, type SnapshotRow, snapshotRecords, snapshotRow, tierOf, writing } from './tables.ts';
 import { COMPLETE_UPLOAD, type CompletePayload, UPLOAD_TIMEOUT, type UploadActivity } from './upload-jobs.ts';

@@ -27,7 +27,7 @@ import {
 import { CreateKeyCommand, DisableKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import { CreateAccountCommand, OrganizationsClient } from '@aws-sdk/client-organizations';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
-import { type Row, VOLUME_TABLE } from '../../src/volumes/test-outcomes.ts';
+import { type Row, VOLUME_TABLE } from '../../policy/test-encryption-outcomes.ts';
 import { type ClientConfig, type Credentials, Ingot } from '../house/ingot.ts';
 import { until } from '../machines/support.ts';
 

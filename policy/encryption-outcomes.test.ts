@@ -6,8 +6,8 @@ import {
   imageCopyOutcome,
   snapshotCopyOutcome,
   volumeOutcome,
-} from './outcomes.ts';
-import { DIRECT_TABLE, IMAGE_COPY_TABLE, SNAPSHOT_COPY_TABLE, VOLUME_TABLE } from './test-outcomes.ts';
+} from './encryption-outcomes.ts';
+import { DIRECT_TABLE, IMAGE_COPY_TABLE, SNAPSHOT_COPY_TABLE, VOLUME_TABLE } from './test-encryption-outcomes.ts';
 
 const said = (choice: Choice) => (typeof choice === 'string' ? choice : choice.refused);
 

@@ -1,5 +1,5 @@
 /** Tables 1.1, 1.4, 1.5 and 6.3 of the specification as data: inputs, and the result with the default off and on. */
-import type { KeyChoice, OutcomeRefusal, SourceKind } from './outcomes.ts';
+import type { KeyChoice, OutcomeRefusal, SourceKind } from './encryption-outcomes.ts';
 
 export type Expected = KeyChoice | OutcomeRefusal;
 export interface Row {
