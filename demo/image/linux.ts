@@ -12,19 +12,23 @@
  * visitors its name: enough to see that a connection arrives.
  */
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { BOOT_PARTITION_TYPE, bootCode, writeBootPartition } from './boot-partition.ts';
 import { type CpioEntry, cpioArchive } from './cpio.ts';
+import { unpackedPackages } from './debian-packages.ts';
 import { masterBootRecord, SECTOR } from './mbr.ts';
 
 const run = promisify(execFile);
 
 const IMAGE_BYTES = 64 * 1024 * 1024;
 const PARTITION_START = 2048;
-const PARTITION_SECTORS = IMAGE_BYTES / SECTOR - PARTITION_START;
-/** FAT16 with LBA. */
-const PARTITION_TYPE = 0x0e;
+const PARTITION = {
+  startSector: PARTITION_START,
+  sectorCount: IMAGE_BYTES / SECTOR - PARTITION_START,
+  type: BOOT_PARTITION_TYPE,
+};
 
 const MODULES = ['virtio_pci', 'virtio_blk', 'virtio_net', 'vfat', 'nls_cp437', 'nls_ascii', 'button', 'evdev'];
 
@@ -146,7 +150,6 @@ async function fillImage(image: string, work: string, root: string, marker: stri
   const kernel = (await readdir(join(root, 'boot'))).find((name) => name.startsWith('vmlinuz-'));
   if (!kernel) throw new Error('the kernel package holds no kernel');
   const release = kernel.slice('vmlinuz-'.length);
-  const bootCode = await readFile(join(root, 'usr/lib/syslinux/mbr/mbr.bin'));
   await writeFile(join(work, 'initrd.img'), cpioArchive(await initialFiles(root, release)));
   await writeFile(join(work, 'syslinux.cfg'), SYSLINUX_CONFIG);
   await writeFile(join(work, 'marker.txt'), `${marker}\n`);
@@ -154,25 +157,15 @@ async function fillImage(image: string, work: string, root: string, marker: stri
   const disk = await open(image, 'w');
   try {
     await disk.truncate(IMAGE_BYTES);
-    const table = { startSector: PARTITION_START, sectorCount: PARTITION_SECTORS, type: PARTITION_TYPE };
-    await disk.write(masterBootRecord(bootCode, table), 0, SECTOR, 0);
+    await disk.write(masterBootRecord(await bootCode(root), PARTITION), 0, SECTOR, 0);
   } finally {
     await disk.close();
   }
 
-  // SYSLINUX calls mtools by name, so the unpacked ones come first.
-  const env = { ...process.env, PATH: `${join(root, 'usr/bin')}:${process.env.PATH ?? ''}`, MTOOLS_SKIP_CHECK: '1' };
-  const partition = `${image}@@${PARTITION_START * SECTOR}`;
-  const mtools = (tool: string, ...args: string[]) => run(join(root, 'usr/bin', tool), args, { env });
-  const geometry = ['-T', String(PARTITION_SECTORS), '-h', '255', '-s', '63', '-H', String(PARTITION_START)];
-  await mtools('mformat', '-i', partition, ...geometry, '-v', 'INGOT', '-N', '16071107', '::');
-  await mtools('mcopy', '-i', partition, join(root, 'boot', kernel), '::vmlinuz');
-  for (const name of ['initrd.img', 'syslinux.cfg', 'marker.txt']) {
-    await mtools('mcopy', '-i', partition, join(work, name), `::${name}`);
-  }
-  await run(join(root, 'usr/bin/syslinux'), ['--offset', String(PARTITION_START * SECTOR), '--install', image], {
-    env,
-  });
+  await writeBootPartition(image, PARTITION, root, [
+    { from: join(root, 'boot', kernel), as: 'vmlinuz' },
+    ...['initrd.img', 'syslinux.cfg', 'marker.txt'].map((name) => ({ from: join(work, name) })),
+  ]);
 }
 
 async function initialFiles(root: string, release: string): Promise<CpioEntry[]> {
@@ -219,53 +212,4 @@ async function readModule(file: string): Promise<Buffer> {
   const tool = file.endsWith('.xz') ? 'xz' : 'zstd';
   const { stdout } = await run(tool, ['-dc', file], { encoding: 'buffer', maxBuffer: 64 * 1024 * 1024 });
   return stdout;
-}
-
-/** Fetches and unpacks the packages once; gives the folder that looks like a root file system. */
-async function unpackedPackages(cacheDir: string): Promise<string> {
-  const kernelPackage = await kernelPackageName();
-  const root = join(cacheDir, `root-${kernelPackage}`);
-  if (await exists(join(root, 'complete'))) return root;
-  await mkdir(cacheDir, { recursive: true });
-  const staging = await mkdtemp(join(cacheDir, 'unpack-'));
-  try {
-    const packages = [kernelPackage, 'busybox-static', 'syslinux', 'syslinux-common', 'mtools'];
-    await run('apt-get', ['-q', '-o', 'APT::Sandbox::User=root', 'download', ...packages], { cwd: staging });
-    const target = join(staging, 'root');
-    await mkdir(target);
-    for (const name of await readdir(staging)) {
-      if (!name.endsWith('.deb')) continue;
-      await run('dpkg-deb', ['-x', join(staging, name), target]);
-    }
-    // Debian's newer busybox lives under /usr.
-    if (!(await exists(join(target, 'bin/busybox')))) {
-      await mkdir(join(target, 'bin'), { recursive: true });
-      await symlink('../usr/bin/busybox', join(target, 'bin/busybox'));
-    }
-    await writeFile(join(target, 'complete'), '');
-    await rm(root, { recursive: true, force: true });
-    await rename(target, root).catch(async (cause: NodeJS.ErrnoException) => {
-      // Another process finished first; its folder is as good.
-      if (cause.code !== 'ENOTEMPTY' && cause.code !== 'EEXIST') throw cause;
-    });
-  } finally {
-    await rm(staging, { recursive: true, force: true });
-  }
-  return root;
-}
-
-async function kernelPackageName(): Promise<string> {
-  for (const meta of ['linux-image-cloud-amd64', 'linux-image-amd64', 'linux-image-virtual']) {
-    const depends = await run('apt-cache', ['depends', meta]).catch(() => undefined);
-    const name = /Depends: (linux-image-[^\s<>]*\d[^\s<>]*)/.exec(depends?.stdout ?? '')?.[1];
-    if (name) return name;
-  }
-  throw new Error('apt-cache knows no kernel package: run apt-get update and try again');
-}
-
-async function exists(path: string): Promise<boolean> {
-  return readdir(path).then(
-    () => true,
-    (cause: NodeJS.ErrnoException) => cause.code === 'ENOTDIR',
-  );
 }
