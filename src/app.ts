@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { auditMigrations, createAudit } from './audit/trail.ts';
 import { createAuthenticator } from './authn/authenticate.ts';
 import type { Config } from './config.ts';
-import { openRootKey, type RootKeyFile } from './crypto/root-key.ts';
+import { openRootKey, type RootKey, type RootKeyFile } from './crypto/root-key.ts';
 import { lockDataDir, runtimeFolder, writeEndpoint, writeRootCredentials } from './data-dir.ts';
 import type { Db, Migration } from './db/db.ts';
 import { openDb } from './db/sqlite.ts';
@@ -69,21 +69,22 @@ const DATABASE = 'ingot.db';
 const COLLECT_GARBAGE_EVERY_MS = 10 * 60_000;
 const WRITE_USES_OF_KEYS_EVERY_MS = 60_000;
 
-const MIGRATIONS: readonly Migration[] = [
-  auditMigrations,
-  idempotencyMigrations,
-  identityMigrations,
-  imagesMigrations,
-  instancesMigrations,
-  jobsMigrations,
-  keysMigrations,
-  launchTemplateMigrations,
-  networkMigrations,
-  recycleBinMigrations,
-  storageMigrations,
-  tagMigrations,
-  volumesMigrations,
-].flat();
+const migrations = (rootKey: RootKey): readonly Migration[] =>
+  [
+    auditMigrations,
+    idempotencyMigrations,
+    identityMigrations,
+    imagesMigrations,
+    instancesMigrations,
+    jobsMigrations,
+    keysMigrations,
+    launchTemplateMigrations(rootKey),
+    networkMigrations,
+    recycleBinMigrations,
+    storageMigrations,
+    tagMigrations,
+    volumesMigrations,
+  ].flat();
 
 export interface App {
   /** The tables of all operations that are implemented. */
@@ -113,7 +114,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
   const lock = await lockDataDir(dataDir);
   closers.add(async () => lock.release());
   const rootKey = await rootKeyOf(config);
-  const db = await openDatabase(join(dataDir, DATABASE), log);
+  const db = await openDatabase(join(dataDir, DATABASE), rootKey, log);
   closers.add(() => db.close());
 
   const identity = createIdentity({ db, rootKey, clock });
@@ -163,7 +164,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
 
   const network = createNetwork({ db, clock });
   const keyPairs = createKeyPairs({ db, clock });
-  const launchTemplates = createLaunchTemplates({ db, clock });
+  const launchTemplates = createLaunchTemplates({ db, rootKey, clock });
   const images: Images = createImages({
     db,
     clock,
@@ -307,8 +308,8 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
   };
 }
 
-function openDatabase(file: string, log: Log): Promise<Db> {
-  return openDb(file, MIGRATIONS, {
+function openDatabase(file: string, rootKey: RootKey, log: Log): Promise<Db> {
+  return openDb(file, migrations(rootKey), {
     onEffectError: (error) => log.error({ error }, 'an effect after a commit failed'),
   });
 }

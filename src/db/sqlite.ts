@@ -39,7 +39,9 @@ export async function openDb(file: string, migrations: readonly Migration[], opt
     writer.exec('pragma journal_mode = wal');
     writer.exec(synchronous(options));
     writer.exec('pragma wal_autocheckpoint = 0');
-    await migrate(writer, migrations);
+    const ran = await migrate(writer, migrations);
+    // SQLite leaves what was deleted where it stood, until it needs the space.
+    if (ran.some(({ leavesNothing }) => leavesNothing)) writer.exec('vacuum');
     // Folds in what an earlier process left in the log: the readers begin with a database that is durable.
     writer.exec('pragma wal_checkpoint(truncate)');
     return new SqliteDb(writer, realpathSync(file), options);
@@ -49,12 +51,13 @@ export async function openDb(file: string, migrations: readonly Migration[], opt
   }
 }
 
-async function migrate(writer: SqliteConnection, migrations: readonly Migration[]): Promise<void> {
+async function migrate(writer: SqliteConnection, migrations: readonly Migration[]): Promise<readonly Migration[]> {
   const tx = new OpenTx(writer);
   writer.begin('immediate');
   try {
-    await applyMigrations(tx.as(), migrations, compileOnly);
+    const ran = await applyMigrations(tx.as(), migrations, compileOnly);
     writer.commit();
+    return ran;
   } catch (error) {
     writer.rollback();
     throw error;

@@ -1,6 +1,7 @@
 /** {@link LaunchTemplates} on two tables: templates, and their versions, which are written once. */
 import type { Kysely, Selectable } from 'kysely';
 import { sql } from 'kysely';
+import type { RootKey } from '../crypto/root-key.ts';
 import type { Db, Migration, Tx } from '../db/db.ts';
 import { Refusal } from '../errors.ts';
 import { type AccountId, type LaunchTemplateId, newEc2Id, type Region } from '../ids.ts';
@@ -10,6 +11,7 @@ import type {
   LaunchTemplates,
   LaunchTemplateVersionRecord,
 } from './launch-templates.ts';
+import { launchData, storedData, userDataMigration } from './user-data.ts';
 
 export interface LaunchTemplateTables {
   launch_template: {
@@ -31,12 +33,14 @@ export interface LaunchTemplateTables {
     description: string | null;
     created_at: number;
     created_by: string;
-    /** JSON. */
+    /** JSON, without the user data. */
     data: string;
+    /** Sealed under the installation's root key. */
+    user_data: Uint8Array | null;
   };
 }
 
-export const launchTemplateMigrations: readonly Migration[] = [
+export const launchTemplateMigrations = (rootKey: RootKey): readonly Migration[] => [
   {
     id: 'launchtemplates-0001',
     up: async ({ schema }: Kysely<unknown>) => {
@@ -71,6 +75,7 @@ export const launchTemplateMigrations: readonly Migration[] = [
         .execute();
     },
   },
+  userDataMigration(rootKey),
 ];
 
 /** Quotas of LT-16. */
@@ -92,13 +97,16 @@ const templateOf = (row: TemplateRow): LaunchTemplateRecord => ({
   latestVersion: row.latest_version,
 });
 
-const versionOf = (row: Selectable<LaunchTemplateTables['launch_template_version']>): LaunchTemplateVersionRecord => ({
+const versionOf = (
+  rootKey: RootKey,
+  row: Selectable<LaunchTemplateTables['launch_template_version']>,
+): LaunchTemplateVersionRecord => ({
   templateId: row.template_id as LaunchTemplateId,
   number: row.number,
   ...(row.description === null ? {} : { description: row.description }),
   createTime: new Date(row.created_at),
   createdBy: row.created_by,
-  data: JSON.parse(row.data),
+  data: launchData(rootKey, row),
 });
 
 /** Live templates with their latest version: the highest that still exists. */
@@ -117,7 +125,11 @@ const templates = (query: Kysely<LaunchTemplateTables>) =>
     .where('deleted', '=', 0)
     .$castTo<TemplateRow>();
 
-export function createLaunchTemplates(deps: { readonly db: Db; readonly clock: () => Date }): LaunchTemplates {
+export function createLaunchTemplates(deps: {
+  readonly db: Db;
+  readonly rootKey: RootKey;
+  readonly clock: () => Date;
+}): LaunchTemplates {
   const committed = () => deps.db.read<LaunchTemplateTables>();
   const inside = (tx: Tx) => tx.as<LaunchTemplateTables>();
 
@@ -134,10 +146,10 @@ export function createLaunchTemplates(deps: { readonly db: Db; readonly clock: (
       description: description ?? null,
       created_at: deps.clock().getTime(),
       created_by: createdBy,
-      data: JSON.stringify(data),
+      ...storedData(deps.rootKey, id, number, data),
     };
     await inside(tx).insertInto('launch_template_version').values(row).execute();
-    return versionOf(row);
+    return versionOf(deps.rootKey, row);
   }
 
   async function live(tx: Tx, id: LaunchTemplateId) {
@@ -175,7 +187,7 @@ export function createLaunchTemplates(deps: { readonly db: Db; readonly clock: (
         .where('template_id', '=', id)
         .where('number', '=', number)
         .executeTakeFirst();
-      return row && versionOf(row);
+      return row && versionOf(deps.rootKey, row);
     },
     async versions(id) {
       const rows = await committed()
@@ -184,7 +196,7 @@ export function createLaunchTemplates(deps: { readonly db: Db; readonly clock: (
         .where('template_id', '=', id)
         .orderBy('number')
         .execute();
-      return rows.map(versionOf);
+      return rows.map((row) => versionOf(deps.rootKey, row));
     },
 
     async create(tx, _permit, { ownerId, region, name, createdBy }, version) {

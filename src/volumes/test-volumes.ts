@@ -4,7 +4,7 @@ import { type AuditTrail, auditMigrations, createAudit } from '../audit/trail.ts
 import type { Authorizer } from '../authz/authorizer.ts';
 import type { Call, Caller } from '../authz/caller.ts';
 import { systemPermit } from '../authz/permit.ts';
-import { rootKeyFrom } from '../crypto/root-key.ts';
+import { type RootKey, rootKeyFrom } from '../crypto/root-key.ts';
 import type { Db, Migration } from '../db/db.ts';
 import { openTestDb } from '../db/test-db.ts';
 import { createIdempotency, type Idempotency, idempotencyMigrations } from '../idempotency/idempotency.ts';
@@ -29,6 +29,7 @@ const CONDITION_MS = 20_000;
 
 export interface TestVolumes extends VolumesParts, AsyncDisposable {
   readonly db: Db;
+  readonly rootKey: RootKey;
   readonly folder: string;
   readonly identity: Identity;
   readonly authorizer: Authorizer;
@@ -81,6 +82,8 @@ export async function until<Value>(what: string, met: () => Promise<Value | unde
   }
 }
 
+export const testRootKey = () => rootKeyFrom(new Uint8Array(32).fill(7));
+
 /** What stands on volumes and registers job programs of its own is made by `above`, before jobs start. */
 export interface Storeys {
   readonly migrations: readonly Migration[];
@@ -97,7 +100,7 @@ export async function openTestVolumes(
   let offsetMs = 0;
   const clock = () => new Date(Date.now() + offsetMs);
   const log = createLog('silent');
-  const rootKey = rootKeyFrom(new Uint8Array(32).fill(7));
+  const rootKey = testRootKey();
   const identity = createIdentity({ db, rootKey, clock });
   await identity.bootstrap();
   const { authorizer, principals } = identity;
@@ -140,6 +143,7 @@ export async function openTestVolumes(
   const test: Omit<TestVolumes, typeof Symbol.asyncDispose> = {
     ...parts,
     db,
+    rootKey,
     folder,
     identity,
     authorizer,

@@ -9,6 +9,8 @@ import { promisify } from 'node:util';
 import { CompleteSnapshotCommand, EBSClient, PutSnapshotBlockCommand, StartSnapshotCommand } from '@aws-sdk/client-ebs';
 import {
   CreateKeyPairCommand,
+  CreateLaunchTemplateCommand,
+  CreateLaunchTemplateVersionCommand,
   CreateSnapshotCommand,
   DescribeVolumesCommand,
   EC2Client,
@@ -52,7 +54,7 @@ async function socketOf(volume: string): Promise<string> {
 
 const noQemuIo = spawnSync('qemu-io', ['--version']).error ? 'qemu-io is not installed' : false;
 
-it('leaves nothing of blocks, sectors, keys and secrets in clear', { skip: noQemuIo }, async (context) => {
+it('K-2: leaves nothing of blocks, sectors, keys and secrets in clear', { skip: noQemuIo }, async (context) => {
   const config = await ingot.client();
   const ebs = new EBSClient(config);
   const ec2 = new EC2Client(config);
@@ -91,8 +93,35 @@ it('leaves nothing of blocks, sectors, keys and secrets in clear', { skip: noQem
       BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { SnapshotId } }],
     }),
   );
+  const userData = (what: string) => {
+    const text = marker();
+    const UserData = Buffer.from(text).toString('base64');
+    secret(`${what}, as text`, text);
+    secret(what, UserData);
+    return UserData;
+  };
+  const LaunchTemplateName = 'with-user-data';
+  await ec2.send(
+    new CreateLaunchTemplateCommand({
+      LaunchTemplateName,
+      LaunchTemplateData: { UserData: userData('user data of a launch template') },
+    }),
+  );
+  await ec2.send(
+    new CreateLaunchTemplateVersionCommand({
+      LaunchTemplateName,
+      LaunchTemplateData: { UserData: userData('user data of its second version') },
+      ClientToken: 'second',
+    }),
+  );
   const { Instances } = await ec2.send(
-    new RunInstancesCommand({ ImageId, InstanceType: 't3.micro', MinCount: 1, MaxCount: 1 }),
+    new RunInstancesCommand({
+      ImageId,
+      InstanceType: 't3.micro',
+      MinCount: 1,
+      MaxCount: 1,
+      UserData: userData('user data of an instance'),
+    }),
   );
   const instance = Instances![0]!.InstanceId!;
   await waitUntilInstanceRunning(waiter, { InstanceIds: [instance] });

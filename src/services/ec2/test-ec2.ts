@@ -8,7 +8,7 @@ import type { Images, InstanceSource, OrganizationPlace } from '../../images/ima
 import { imagesMigrations } from '../../images/tables.ts';
 import { createLaunchTemplates, launchTemplateMigrations } from '../../launch-templates/create-launch-templates.ts';
 import type { LaunchTemplates } from '../../launch-templates/launch-templates.ts';
-import { openTestVolumes, type TestVolumes, until } from '../../volumes/test-volumes.ts';
+import { openTestVolumes, type TestVolumes, testRootKey, until } from '../../volumes/test-volumes.ts';
 import type { SnapshotRecord } from '../../volumes/volumes.ts';
 import { imageOperations } from './images-table.ts';
 import { ec2Service } from './index.ts';
@@ -51,7 +51,7 @@ export async function openTestEc2(): Promise<TestEc2> {
   };
   let images: Images | undefined;
   const test = await openTestVolumes({
-    migrations: [...imagesMigrations, ...launchTemplateMigrations],
+    migrations: [...imagesMigrations, ...launchTemplateMigrations(testRootKey())],
     above(parts) {
       images = createImages({
         ...parts,
