@@ -4,10 +4,13 @@ import { DescribeSnapshotsCommand, EC2Client } from '@aws-sdk/client-ec2';
 import type { ClientConfig } from '../house/ingot.ts';
 import { until } from './support.ts';
 
-/** A completed snapshot of 1 GiB with one block that boots nothing. */
-export async function importBlocks(config: ClientConfig): Promise<string> {
+/** A completed snapshot of 1 GiB with one block that boots nothing; encrypted as told, or as the account has it. */
+export async function importBlocks(
+  config: ClientConfig,
+  encryption: { readonly Encrypted?: boolean; readonly KmsKeyArn?: string } = {},
+): Promise<string> {
   const ebs = new EBSClient(config);
-  const { SnapshotId } = await ebs.send(new StartSnapshotCommand({ VolumeSize: 1 }));
+  const { SnapshotId } = await ebs.send(new StartSnapshotCommand({ VolumeSize: 1, ...encryption }));
   const BlockData = Buffer.alloc(524_288, 1);
   await ebs.send(
     new PutSnapshotBlockCommand({

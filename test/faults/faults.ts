@@ -1,0 +1,5 @@
+/** All faults, in the order of the table of section 8. */
+import type { Fault } from './fault.ts';
+import { LAUNCH_FAULTS } from './launches.ts';
+
+export const FAULTS: readonly Fault[] = [...LAUNCH_FAULTS].sort((a, b) => a.id - b.id);
