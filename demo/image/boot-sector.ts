@@ -13,18 +13,34 @@ const TEXT_BYTES_MAX = SECTOR - 1;
 /** Size of the image: the smallest that every tool takes for a disk. */
 export const BOOT_SECTOR_IMAGE_BYTES = 1024 * 1024;
 
-/** The machine code of the boot sector, without padding and signature. */
-export function bootSectorCode(): Uint8Array {
+/** Collects machine code, with short jumps to labels. */
+export function assembler() {
   const code: number[] = [];
   const labels = new Map<string, number>();
   const jumps: { at: number; to: string }[] = [];
-  const emit = (...bytes: number[]) => code.push(...bytes);
-  const label = (name: string) => labels.set(name, code.length);
-  const jump = (opcode: number, to: string) => {
-    emit(opcode, 0);
-    jumps.push({ at: code.length - 1, to });
+  return {
+    emit: (...bytes: number[]) => code.push(...bytes),
+    label: (name: string) => labels.set(name, code.length),
+    jump(opcode: number, to: string) {
+      jumps.push({ at: code.push(opcode, 0) - 1, to });
+    },
+    code(): Uint8Array {
+      for (const { at, to } of jumps) {
+        const offset = labels.get(to)! - (at + 1);
+        if (offset < -128 || offset > 127) throw new RangeError(`the jump to ${to} is too far`);
+        code[at] = offset & 0xff;
+      }
+      return Uint8Array.from(code);
+    },
   };
-  const word = (value: number) => [value & 0xff, value >> 8];
+}
+
+/** The two bytes of an address or number. */
+export const word = (value: number) => [value & 0xff, value >> 8];
+
+/** The machine code of the boot sector, without padding and signature. */
+export function bootSectorCode(): Uint8Array {
+  const { emit, label, jump, code } = assembler();
 
   emit(0xfa); //                              cli
   emit(0x31, 0xc0); //                        xor ax, ax
@@ -67,12 +83,7 @@ export function bootSectorCode(): Uint8Array {
   emit(0xf4); //                              hlt
   jump(0xeb, 'stay'); //                      jmp stay
 
-  for (const { at, to } of jumps) {
-    const offset = labels.get(to)! - (at + 1);
-    if (offset < -128 || offset > 127) throw new RangeError(`the jump to ${to} is too far`);
-    code[at] = offset & 0xff;
-  }
-  return Uint8Array.from(code);
+  return code();
 }
 
 /** The first bytes of the image: boot sector, then the sector with the text. The rest of the image is zeros. */

@@ -253,7 +253,7 @@ function attachmentsOf(ctx: Context): Pick<Instances, 'attachVolume' | 'detachVo
       });
     },
 
-    detachVolume(permit, volumeId) {
+    detachVolume(permit, volumeId, options) {
       const id = idOf(permit);
       return ctx.lock.run(id, async () => {
         const record = await requireInstance(ctx, id);
@@ -266,7 +266,7 @@ function attachmentsOf(ctx: Context): Pick<Instances, 'attachVolume' | 'detachVo
         if (record.state !== 'running' && record.state !== 'stopped') {
           throw refuse('instance-state', { instanceId: id, state: record.state });
         }
-        if (ctx.driver.isRunning(id)) await ctx.driver.detachDisk(id, attached.deviceName);
+        if (ctx.driver.isRunning(id)) await ctx.driver.detachDisk(id, attached.deviceName, options);
         await ctx.volumes.detach(volume.id, id);
         return { ...attached, state: 'detaching' };
       });

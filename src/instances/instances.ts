@@ -204,7 +204,12 @@ export interface Instances extends InstancesForImages {
     call: Call,
     request: { readonly volumeId: VolumeId; readonly device: string },
   ): Promise<AttachedVolume>;
-  detachVolume(permit: Permit<'ec2:DetachVolume'>, volumeId: VolumeId): Promise<AttachedVolume>;
+  /** With `force` also from a guest that does not let go of it. */
+  detachVolume(
+    permit: Permit<'ec2:DetachVolume'>,
+    volumeId: VolumeId,
+    options: { readonly force: boolean },
+  ): Promise<AttachedVolume>;
   /** Status checks of a running instance. */
   health(record: InstanceRecord): InstanceHealth;
   /** At most the last 64 KiB that the guest wrote to its console. */

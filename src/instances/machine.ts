@@ -58,8 +58,12 @@ export interface MachineDriver {
   /** The reset button. */
   reset(id: InstanceId): Promise<void>;
   attachDisk(id: InstanceId, volume: MachineVolume): Promise<void>;
-  /** Asks the guest to let go of the disk; refuses with `disk-not-released` where it does not in time. */
-  detachDisk(id: InstanceId, device: string): Promise<void>;
+  /**
+   * Asks the guest to let go of the disk. Where it does not in time this is refused with `disk-not-released`; with
+   * `force` the disk is taken from it: its reads and writes fail from then on, and it keeps the place of the disk until
+   * it restarts or lets go.
+   */
+  detachDisk(id: InstanceId, device: string, options?: { readonly force?: boolean }): Promise<void>;
   /** Console output since the last call, at most its last 64 KiB. */
   takeConsole(id: InstanceId): Promise<Uint8Array>;
   /**

@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import {
+  AttachVolumeCommand,
   AuthorizeSecurityGroupIngressCommand,
   CreateKeyPairCommand,
   CreateLaunchTemplateCommand,
   CreateSecurityGroupCommand,
   CreateTagsCommand,
+  CreateVolumeCommand,
   DeleteKeyPairCommand,
   DeleteSecurityGroupCommand,
   DescribeAvailabilityZonesCommand,
@@ -246,6 +248,25 @@ describe('instances without guests', { concurrency: false }, () => {
     await untilState(ids, 'terminated');
     const left = await ec2.send(new DescribeVolumesCommand({ VolumeIds: roots }));
     assert.ok(left.Volumes!.every(({ State, Attachments }) => State === 'available' && Attachments!.length === 0));
+  });
+
+  test('a data volume is taken from an instance by force, and the root volume is not', async () => {
+    const { Instances } = await launch();
+    const id = Instances![0]!.InstanceId!;
+    const [running] = await untilState([id], 'running');
+    const root = running!.BlockDeviceMappings![0]!.Ebs!.VolumeId!;
+    const AvailabilityZone = running!.Placement!.AvailabilityZone!;
+    const { VolumeId } = await ec2.send(new CreateVolumeCommand({ AvailabilityZone, Size: 1 }));
+    const stateOf = async () =>
+      (await ec2.send(new DescribeVolumesCommand({ VolumeIds: [VolumeId!] }))).Volumes![0]!.State;
+    await until('the volume is available', async () => (await stateOf()) === 'available');
+    await ec2.send(new AttachVolumeCommand({ VolumeId, InstanceId: id, Device: '/dev/sdf' }));
+    await ec2.send(new DetachVolumeCommand({ VolumeId, Force: true }));
+    assert.equal(await stateOf(), 'available');
+    await assert.rejects(ec2.send(new DetachVolumeCommand({ VolumeId: root, Force: true })), {
+      name: 'OperationNotPermitted',
+    });
+    await ec2.send(new TerminateInstancesCommand({ InstanceIds: [id] }));
   });
 
   test('LT-1, LT-14: a launch by template, its tags, and the request over it', async () => {

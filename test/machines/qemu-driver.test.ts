@@ -12,6 +12,7 @@ import type { MachineDriver, MachineExit, MachineSpec, MachineVolume } from '../
 import { createQemuDriver } from '../../src/instances/qemu/driver.ts';
 import { probeQemu } from '../../src/instances/qemu/probe.ts';
 import { createLog } from '../../src/log.ts';
+import { stubbornGuest } from './stubborn-guest.ts';
 import { noQemu, until, workplace } from './support.ts';
 
 const skip = noQemu();
@@ -151,6 +152,34 @@ describe('QEMU machines', { skip, concurrency: false }, () => {
     const driver = await createQemuDriver(options);
     assert.deepEqual(driver.bootModes, ['legacy-bios']);
     await assert.rejects(driver.start({ ...machine(), bootMode: 'uefi' }), { reason: 'firmware-missing' });
+  });
+
+  test('a disk is taken by force from a guest that does not let go: what it wrote is kept, what it writes fails', async () => {
+    await using place = await workplace();
+    const root = join(place.dir, 'root.img');
+    const data = join(place.dir, 'data.img');
+    await writeFile(root, stubbornGuest());
+    await writeFile(data, '');
+    await truncate(data, 1024 * 1024);
+    const held = await place.serve(data, '/dev/sdf', 'vol00000000000000002');
+    const spec = machine(await place.serve(root, '/dev/xvda', 'vol00000000000000001'), held);
+    const id = spec.instanceId;
+    const { driver } = await driverIn(place.dir);
+    await driver.start(spec);
+    const before = await consoleUntil(driver, id, '...');
+    await driver.detachDisk(id, '/dev/sdf', { force: true });
+    await place.stopServing('/dev/sdf');
+    const said = await consoleUntil(driver, id, 'EEE', before);
+    const kept = (await readFile(data)).readUInt32LE(0);
+    assert.equal(said.match(/\./g)?.length, kept, 'every write that succeeded is on the disk, and no other');
+    assert.match(said, /^\.+E+$/m);
+    assert.ok(driver.isRunning(id));
+
+    await driver.detachDisk(id, '/dev/sdf', { force: true });
+    const again = await place.serve(data, '/dev/sdf', 'vol00000000000000002');
+    await assert.rejects(driver.attachDisk(id, again), { reason: 'disk-not-released' });
+    await driver.attachDisk(id, { ...again, device: '/dev/sdg' });
+    await driver.kill(id);
   });
 
   test('a runtime folder too long for sockets is refused at once', async () => {

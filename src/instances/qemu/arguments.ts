@@ -47,6 +47,22 @@ export function diskDevice(volume: MachineVolume, bootIndex?: number) {
   } as const;
 }
 
+/** What stands in the place of a disk that was taken from its guest: every read and write fails. */
+export function failingNode(device: string, sizeBytes: number) {
+  return {
+    driver: 'blkdebug',
+    'node-name': takenNodeName(device),
+    image: { driver: 'null-co', size: sizeBytes },
+    'inject-error': [{ event: 'none', errno: EIO }],
+  } as const;
+}
+
+export function takenNodeName(device: string): string {
+  return diskNodeName(device).replace('disk-', 'taken-');
+}
+
+const EIO = 5;
+
 /**
  * No plaintext leaves the process: no snapshot files, the console in a ring in memory, guest memory kept out of core
  * dumps, UEFI variables in memory. The network card leads to a socket of Ingot and nowhere else.

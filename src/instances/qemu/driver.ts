@@ -15,9 +15,10 @@ import { Refusal } from '../../errors.ts';
 import type { InstanceId } from '../../ids.ts';
 import type { Log } from '../../log.ts';
 import type { MachineDriver, MachineExit, MachineRefusalReason, MachineSpec, MachineVolume } from '../machine.ts';
-import { blockNode, CONSOLE_RING_BYTES, diskDevice, diskNodeName, type QemuSetup, qemuArguments } from './arguments.ts';
+import { CONSOLE_RING_BYTES, type QemuSetup, qemuArguments } from './arguments.ts';
+import { attachDisk, isTaken, releaseDisk, takeDisk } from './disks.ts';
 import { QEMU } from './probe.ts';
-import { Qmp, QmpError } from './qmp.ts';
+import { Qmp } from './qmp.ts';
 
 /** Longest path a unix socket can have on Linux. */
 const SOCKET_PATH_BYTES_MAX = 107;
@@ -26,6 +27,8 @@ const SOCKET_NAME = '/i-0123456789abcdef0.qmp';
 const START_MS = 60_000;
 const GREETING_MS = 10_000;
 const RELEASE_MS = 20_000;
+/** What a guest gets that is going to lose the disk anyway. */
+const FORCED_RELEASE_MS = 5_000;
 const QUIT_MS = 5_000;
 const POLL_MS = 25;
 
@@ -154,46 +157,18 @@ class QemuDriver implements MachineDriver {
 
   async attachDisk(id: InstanceId, volume: MachineVolume): Promise<void> {
     const { qmp } = this.#running(id);
-    const name = diskNodeName(volume.device);
-    if (await hasNode(qmp, name)) return;
-    try {
-      await qmp.execute('blockdev-add', blockNode(volume));
-      await qmp.execute('device_add', diskDevice(volume));
-    } catch (cause) {
-      await qmp.execute('blockdev-del', { 'node-name': name }).catch(() => {});
+    if (await isTaken(qmp, volume.device))
+      throw refusal('disk-not-released', { instanceId: id, device: volume.device });
+    await attachDisk(qmp, volume).catch((cause: unknown) => {
       throw refusal('machine-failed', { instanceId: id, device: volume.device }, { cause });
-    }
+    });
   }
 
-  async detachDisk(id: InstanceId, device: string): Promise<void> {
+  async detachDisk(id: InstanceId, device: string, { force = false } = {}): Promise<void> {
     const { qmp } = this.#running(id);
-    const name = diskNodeName(device);
-    if (!(await hasNode(qmp, name))) return;
-    const front = `${name}-front`;
-    const released = new Promise<boolean>((resolve) => {
-      const timer = setTimeout(() => end(false), RELEASE_MS);
-      const off = qmp.onEvent(({ event, data }) => {
-        if (event === 'DEVICE_DELETED' && data.device === front) end(true);
-      });
-      void qmp.closed.then(() => end(false));
-      const end = (value: boolean) => {
-        clearTimeout(timer);
-        off();
-        resolve(value);
-      };
-    });
-    try {
-      await qmp.execute('device_del', { id: front });
-    } catch (cause) {
-      // Gone already, or asked for earlier and still being let go of: the wait below tells.
-      if (!(cause instanceof QmpError)) throw cause;
-      if (cause.kind === 'DeviceNotFound') {
-        await qmp.execute('blockdev-del', { 'node-name': name });
-        return;
-      }
-    }
-    if (!(await released)) throw refusal('disk-not-released', { instanceId: id, device });
-    await qmp.execute('blockdev-del', { 'node-name': name });
+    if (await releaseDisk(qmp, device, force ? FORCED_RELEASE_MS : RELEASE_MS)) return;
+    if (!force) throw refusal('disk-not-released', { instanceId: id, device });
+    await takeDisk(qmp, device);
   }
 
   async openNetwork(id: InstanceId): Promise<Duplex | undefined> {
@@ -343,11 +318,6 @@ class QemuDriver implements MachineDriver {
 async function readConsole(qmp: Qmp): Promise<Uint8Array> {
   const request = { device: 'console', size: CONSOLE_RING_BYTES, format: 'base64' };
   return Buffer.from(await qmp.execute<string>('ringbuf-read', request), 'base64');
-}
-
-async function hasNode(qmp: Qmp, name: string): Promise<boolean> {
-  const nodes = await qmp.execute<{ 'node-name': string }[]>('query-named-block-nodes', { flat: true });
-  return nodes.some((node) => node['node-name'] === name);
 }
 
 function refusal(

@@ -61,8 +61,7 @@ export const attachVolume =
 export const detachVolume =
   (deps: InstanceDeps): OperationOf<DetachVolumeCommand> =>
   async (call, input) => {
-    if (input.Force === false) refuseAllBut(input, ['VolumeId', 'InstanceId', 'Device', 'DryRun', 'Force']);
-    else refuseAllBut(input, ['VolumeId', 'InstanceId', 'Device', 'DryRun']);
+    refuseAllBut(input, ['VolumeId', 'InstanceId', 'Device', 'DryRun', 'Force']);
     requireVolumeId(input.VolumeId);
     const volume = await deps.volumes.find(call.region, input.VolumeId);
     const own = volume?.ownerId === call.caller.accountId ? volume : undefined;
@@ -82,7 +81,7 @@ export const detachVolume =
         `Volume '${input.VolumeId}' is not attached to '${instanceId}' as ${input.Device}`,
       );
     }
-    const detached = await deps.instances.detachVolume(permit, own!.id);
+    const detached = await deps.instances.detachVolume(permit, own!.id, { force: input.Force ?? false });
     return shown(detached, instanceId, 'detaching');
   };
 
