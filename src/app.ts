@@ -69,7 +69,7 @@ const DATABASE = 'ingot.db';
 const COLLECT_GARBAGE_EVERY_MS = 10 * 60_000;
 const WRITE_USES_OF_KEYS_EVERY_MS = 60_000;
 
-const migrations = (rootKey: RootKey): readonly Migration[] =>
+export const migrations = (rootKey: RootKey): readonly Migration[] =>
   [
     auditMigrations,
     idempotencyMigrations,
