@@ -34,6 +34,8 @@ export interface BuiltFault {
   /** Other things that the failing call was about. */
   readonly volumeId?: string;
   readonly instanceId?: string;
+  /** Account that something is, or was to be, shared with. */
+  readonly consumer?: string;
   /**
    * The mend of the table's column "Fix", done here with the SDK. Where it makes a new image, snapshot or key instead of
    * changing what there is, it gives the id that {@link retry} is then about.

@@ -1,14 +1,21 @@
 /** One server with many accounts, and what the faults are built of: principals, keys, snapshots, images, launches. */
 import assert from 'node:assert/strict';
 import {
+  CopyImageCommand,
+  type CopyImageCommandInput,
+  DescribeImagesCommand,
   DescribeInstancesCommand,
+  DescribeSnapshotsCommand,
   DescribeVolumesCommand,
   EC2Client,
+  type Image,
   type Instance,
   type InstanceStateName,
   RegisterImageCommand,
   RunInstancesCommand,
   type RunInstancesCommandInput,
+  type Snapshot,
+  type SnapshotState,
   type Volume,
 } from '@aws-sdk/client-ec2';
 import {
@@ -269,6 +276,43 @@ export function volumeOrNothing(who: Party, id: string): Promise<{ volume: Volum
       return { volume: undefined };
     }
   });
+}
+
+/** Copies an image, within the caller's region unless told, and gives the id of the copy. */
+export async function copyImage(
+  who: Party,
+  input: Partial<CopyImageCommandInput> & { readonly SourceImageId: string },
+): Promise<string> {
+  const { ImageId } = await who.ec2.send(
+    new CopyImageCommand({ SourceRegion: who.config.region, Name: `copy of ${input.SourceImageId}`, ...input }),
+  );
+  return ImageId!;
+}
+
+/** The image once it is no longer pending. */
+export function imageOf(who: Party, id: string): Promise<Image> {
+  return until(`${id} is made`, async () => {
+    const { Images } = await who.ec2.send(new DescribeImagesCommand({ ImageIds: [id] }));
+    return Images![0]!.State !== 'pending' && Images![0]!;
+  });
+}
+
+/** {@link copyImage}, and the copy is available. */
+export async function copiedImage(...[who, input]: Parameters<typeof copyImage>): Promise<string> {
+  const id = await copyImage(who, input);
+  const { State, StateReason } = await imageOf(who, id);
+  assert.equal(State, 'available', `${id}: ${StateReason?.Message}`);
+  return id;
+}
+
+/** The snapshot once it is no longer pending; fails if it ends otherwise than wanted. */
+export async function copiedSnapshot(who: Party, id: string, wanted: SnapshotState): Promise<Snapshot> {
+  const snapshot = await until(`${id} is ${wanted}`, async () => {
+    const { Snapshots } = await who.ec2.send(new DescribeSnapshotsCommand({ SnapshotIds: [id] }));
+    return Snapshots![0]!.State !== 'pending' && Snapshots![0]!;
+  });
+  assert.equal(snapshot.State, wanted, `${id}: ${snapshot.StateMessage}`);
+  return snapshot;
 }
 
 /** The call is refused with this code and message. */
