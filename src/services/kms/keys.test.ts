@@ -90,35 +90,6 @@ test('6, 7: what CreateKey refuses, and what Ingot does not make', async () => {
   assert.deepEqual((await world.as(world.root, 'ListKeys', {})).Keys, [], 'nothing was made');
 });
 
-test('2: identifiers that name nothing', async () => {
-  await using world = await openKms();
-  const arn = (id: string, region = 'eu-central-1') => `arn:aws:kms:${region}:${world.account}:${id}`;
-  const missing = '00000000-0000-4000-8000-000000000000';
-  const cases: [string, string][] = [
-    [missing, `NotFoundException: Key '${arn(`key/${missing}`)}' does not exist`],
-    [arn(`key/${missing}`), `NotFoundException: Key '${arn(`key/${missing}`)}' does not exist`],
-    [missing.replaceAll('-', ''), `NotFoundException: Invalid keyId '${missing.replaceAll('-', '')}'`],
-    ['golden', "NotFoundException: Invalid keyId 'golden'"],
-    [
-      missing.toUpperCase().replace('8', 'A'),
-      `NotFoundException: Invalid keyId '${missing.toUpperCase().replace('8', 'A')}'`,
-    ],
-    [arn(`key/${missing}`, 'us-east-1'), 'NotFoundException: Invalid arn us-east-1'],
-    ['alias/golden', `NotFoundException: Alias ${arn('alias/golden')} is not found.`],
-    [arn('alias/golden'), `NotFoundException: Alias ${arn('alias/golden')} is not found.`],
-    ['arn:aws:s3:::bucket', 'InvalidArnException: Invalid arn arn:aws:s3:::bucket'],
-  ];
-  for (const [KeyId, expected] of cases) {
-    assert.equal(await failureOf(world.as(world.root, 'DescribeKey', { KeyId })), expected);
-  }
-  for (const KeyId of ['alias/golden', arn('alias/golden')]) {
-    assert.match(
-      await failureOf(world.as(world.root, 'EnableKey', { KeyId })),
-      /^(NotFound|InvalidArn)Exception: Key Aliases are not supported for this operation$/,
-    );
-  }
-});
-
 test('12: aliases, their names, limits and moves', async () => {
   await using world = await openKms();
   const one = await newKey(world);
