@@ -99,7 +99,7 @@ const CASES: readonly (readonly [PolicyKind, string, string | undefined])[] = [
   ['resource-control', document([{ ...statement, Principal: '*' }]), SYNTAX],
 ];
 
-test(`1.10, 2.7, 3.6, kms 14.5, 14.6, 14.12: what may be stored (${CASES.length} documents)`, () => {
+test(`authz 1.10, 2.7, 3.6, kms 14.5, 14.6, 14.12: what may be stored (${CASES.length} documents)`, () => {
   for (const [kind, text, expected] of CASES) {
     let detail: string | undefined;
     try {

@@ -11,7 +11,7 @@ function naive(pattern: readonly string[], text: readonly string[]): boolean {
   return text.length > 0 && (first === '?' || first === text[0]) && naive(rest, text.slice(1));
 }
 
-test('3.1: globs match as their definition says', () => {
+test('authz 3.1: globs match as their definition says', () => {
   const alphabet = fc.constantFrom('a', 'b', '/', ':', '𝒂');
   const pattern = fc.array(fc.oneof(alphabet, fc.constantFrom('*', '?')), { maxLength: 8 });
   const text = fc.array(alphabet, { maxLength: 8 });

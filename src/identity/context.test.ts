@@ -58,7 +58,7 @@ type Row = readonly [
 
 const user = callBy(USER);
 const ROWS: Readonly<Record<string, Row>> = {
-  'a user (2.9, 5.1)': [
+  'a user (authz 2.9, 5.1)': [
     user,
     'ec2:AttachVolume',
     VOLUME,
@@ -82,7 +82,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       'aws:multifactorauthpresent': undefined,
     },
   ],
-  'a role session (2.9, 5.3)': [
+  'a role session (authz 2.9, 5.3)': [
     callBy(ROLE),
     'ec2:AttachVolume',
     VOLUME,
@@ -95,7 +95,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       'aws:sourceidentity': 'ana',
     },
   ],
-  'a service by itself (2.9)': [
+  'a service by itself (authz 2.9)': [
     callBy(SERVICE),
     'kms:Decrypt',
     KEY,
@@ -107,7 +107,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       'kms:calleraccount': ACCOUNT,
     },
   ],
-  'forwarded by EC2 (5.2, 5.7, 6.11)': [
+  'forwarded by EC2 (authz 5.2, 5.7, 6.11)': [
     viaEc2(user),
     'kms:CreateGrant',
     KEY,
@@ -121,7 +121,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       'aws:calledvia': undefined,
     },
   ],
-  'directly at KMS (6.11)': [
+  'directly at KMS (authz 6.11)': [
     user,
     'kms:CreateGrant',
     KEY,
@@ -132,7 +132,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       'aws:resourceaccount': '444455556666',
     },
   ],
-  'resource keys of EC2 (5.4, 5.6, 7.2)': [
+  'resource keys of EC2 (authz 5.4, 5.6, 7.2)': [
     user,
     'ec2:AttachVolume',
     VOLUME,
@@ -144,19 +144,19 @@ const ROWS: Readonly<Record<string, Row>> = {
       'kms:calleraccount': undefined,
     },
   ],
-  'no resource account for CreateVolume (5.4)': [
+  'no resource account for CreateVolume (authz 5.4)': [
     user,
     'ec2:CreateVolume',
     VOLUME,
     { 'aws:resourceaccount': undefined },
   ],
-  'no resource account for EBS direct (5.4)': [
+  'no resource account for EBS direct (authz 5.4)': [
     user,
     'ebs:GetSnapshotBlock',
     VOLUME,
     { 'aws:resourceaccount': undefined },
   ],
-  'IAM is in us-east-1 (5.1)': [user, 'iam:GetUser', { arn: '*' }, { 'aws:requestedregion': 'us-east-1' }],
+  'IAM is in us-east-1 (authz 5.1)': [user, 'iam:GetUser', { arn: '*' }, { 'aws:requestedregion': 'us-east-1' }],
 };
 
 for (const [name, [call, action, resource, values]] of Object.entries(ROWS)) {

@@ -68,7 +68,7 @@ async function reasonOf(work: Promise<unknown>): Promise<string> {
   return 'allowed';
 }
 
-test('14.9: access key ids tell their account', () => {
+test('authz 14.9: access key ids tell their account', () => {
   assert.equal(accountOfAccessKeyId('ASIAY34FZKBOKMUTVV7A'), '609629065308');
   assert.equal(accountOfAccessKeyId('ASIAQNZGKIQY56JQ7WML'), '029608264753');
   assert.equal(accountOfAccessKeyId('AKIAIOSFODNN7EXAMPLE'), undefined);
@@ -114,7 +114,7 @@ test('a credential given by the operator is the root key', async () => {
   assert.equal(found?.secret.exposeSecretBytes().toString(), 'a secret of the operator');
 });
 
-test('1.6, 1.7: a user may what its policies allow, and changes count at once', async () => {
+test('authz 1.6, 1.7: a user may what its policies allow, and changes count at once', async () => {
   const { database, identity, managementAccount } = await open();
   await using _ = database;
   const { arn, key } = await makeUser(identity, managementAccount, 'ana');
@@ -156,7 +156,7 @@ test('users get the policies of their groups', async () => {
   assert.match(await ask(), /no identity-based/);
 });
 
-test('10.13: keys can be switched off, and deleted ones are unknown', async () => {
+test('authz 10.13: keys can be switched off, and deleted ones are unknown', async () => {
   const { database, identity, managementAccount } = await open();
   await using _ = database;
   const { arn, key } = await makeUser(identity, managementAccount, 'ana');
@@ -167,7 +167,7 @@ test('10.13: keys can be switched off, and deleted ones are unknown', async () =
   assert.equal(await identity.credentials.find(key.id), undefined);
 });
 
-test('14.3, 14.5: a role session carries its token, tags and session policy, and ends with its role', async () => {
+test('authz 14.3, 14.5: a role session carries its token, tags and session policy, and ends with its role', async () => {
   const { database, identity, managementAccount, clock } = await open();
   await using _ = database;
   const { arn: userArn } = await makeUser(identity, managementAccount, 'ana');
@@ -201,7 +201,7 @@ test('14.3, 14.5: a role session carries its token, tags and session policy, and
   assert.equal(await identity.credentials.find(credentials.accessKeyId), undefined);
 });
 
-test('2.3, kms 14.9: stored policies name unique ids, and a namesake does not inherit', async () => {
+test('authz 2.3, kms 14.9: stored policies name unique ids, and a namesake does not inherit', async () => {
   const { database, identity, managementAccount } = await open();
   await using _ = database;
   const { arn, user, key } = await makeUser(identity, managementAccount, 'ana');
@@ -245,7 +245,7 @@ test('2.3, kms 14.9: stored policies name unique ids, and a namesake does not in
   }
 });
 
-test('1.3, S14: control policies bind member accounts at every level, root users included', async () => {
+test('authz 1.3, S14: control policies bind member accounts at every level, root users included', async () => {
   const { database, identity, managementAccount } = await open();
   await using _ = database;
   const permit = systemPermit('organizations:CreateAccount', '*', WHY);

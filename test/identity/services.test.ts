@@ -42,7 +42,7 @@ async function fails(work: Promise<unknown>, expected: Expected): Promise<void> 
   });
 }
 
-test('14.1, 15.3: who is calling, as root, user and role', async () => {
+test('authz 14.1, 15.3: who is calling, as root, user and role', async () => {
   await using open = await openIdentity();
   const account = open.managementAccount;
   const me = async (who: Credentials) => {
@@ -84,7 +84,7 @@ test('14.1, 15.3: who is calling, as root, user and role', async () => {
   assert.equal(info.Account, account);
 });
 
-test('8.9, 14.2, 14.4, 14.6: assuming roles', async () => {
+test('authz 8.9, 14.2, 14.4, 14.6: assuming roles', async () => {
   await using open = await openIdentity();
   const account = open.managementAccount;
   const admin = open.iam(open.root);
@@ -143,7 +143,7 @@ test('8.9, 14.2, 14.4, 14.6: assuming roles', async () => {
   await fails(open.sts(session).send(new sts.GetCallerIdentityCommand({})), { name: 'InvalidClientTokenId' });
 });
 
-test('14.7: session tokens of users', async () => {
+test('authz 14.7: session tokens of users', async () => {
   await using open = await openIdentity();
   const ana = await user(open, 'ana', ADMINISTRATOR);
   const made = await open.sts(ana).send(new sts.GetSessionTokenCommand({ DurationSeconds: 900 }));
@@ -155,7 +155,7 @@ test('14.7: session tokens of users', async () => {
   await open.organizations(session).send(new organizations.DescribeOrganizationCommand({}));
 });
 
-test('15.1, 15.5, 15.6: what Terraform and Packer do with roles, policies and profiles', async () => {
+test('authz 15.1, 15.5, 15.6: what Terraform and Packer do with roles, policies and profiles', async () => {
   await using open = await openIdentity();
   const client = open.iam(open.root);
   const role = { RoleName: 'builder' };
@@ -249,7 +249,7 @@ test('15.1, 15.5, 15.6: what Terraform and Packer do with roles, policies and pr
   });
 });
 
-test('15.7, 15.8, 15.10: keys, service-linked roles, principals of trust policies', async () => {
+test('authz 15.7, 15.8, 15.10: keys, service-linked roles, principals of trust policies', async () => {
   await using open = await openIdentity();
   const client = open.iam(open.root);
   const ana = await user(open, 'ana');
@@ -301,7 +301,7 @@ test('15.7, 15.8, 15.10: keys, service-linked roles, principals of trust policie
   });
 });
 
-test('15.12: lists come in pages', async () => {
+test('authz 15.12: lists come in pages', async () => {
   await using open = await openIdentity();
   const client = open.iam(open.root);
   const names = ['Delta', 'alpha', 'bravo', 'charlie', 'echo'];

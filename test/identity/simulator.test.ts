@@ -35,9 +35,9 @@ describe('SimulateCustomPolicy', () => {
   const rows: readonly [string, Partial<iam.SimulateCustomPolicyCommandInput>, string, string[]?][] = [
     ['nothing allows', { PolicyInputList: [policy(allow('ec2:RunInstances'))] }, 'implicitDeny'],
     ['a statement allows', { PolicyInputList: [policy(allow('kms:Dec*'))] }, 'allowed'],
-    ['a deny wins (1.1)', { PolicyInputList: [policy(allow('*')), policy(deny('kms:*'))] }, 'explicitDeny'],
+    ['a deny wins (authz 1.1)', { PolicyInputList: [policy(allow('*')), policy(deny('kms:*'))] }, 'explicitDeny'],
     [
-      'a boundary limits (1.5)',
+      'a boundary limits (authz 1.5)',
       { PolicyInputList: [policy(allow('*'))], PermissionsBoundaryPolicyInputList: [policy(allow('s3:*'))] },
       'implicitDeny',
     ],
@@ -81,17 +81,17 @@ describe('SimulateCustomPolicy', () => {
       'implicitDeny',
     ],
     [
-      'a key policy names the caller (6.9)',
+      'a key policy names the caller (authz 6.9)',
       { ResourceArns: [key], ResourcePolicy: named, CallerArn: ann, ResourceOwner: 'arn:aws:iam::111122223333:root' },
       'allowed',
     ],
     [
-      'a key policy only delegates (6.9)',
+      'a key policy only delegates (authz 6.9)',
       { ResourceArns: [key], ResourcePolicy: delegating, CallerArn: ann, ResourceOwner: '111122223333' },
       'implicitDeny',
     ],
     [
-      'a key policy delegates, an identity policy allows (6.9)',
+      'a key policy delegates, an identity policy allows (authz 6.9)',
       {
         PolicyInputList: [policy(allow('kms:*'))],
         ResourceArns: [key],
@@ -102,7 +102,7 @@ describe('SimulateCustomPolicy', () => {
       'allowed',
     ],
     [
-      'another account’s key admits, no identity policy (6.3)',
+      'another account’s key admits, no identity policy (authz 6.3)',
       { ResourceArns: [key], ResourcePolicy: named, CallerArn: ann, ResourceOwner: '444455556666' },
       'implicitDeny',
     ],

@@ -222,7 +222,7 @@ describe('attributes of instances', { concurrency: false }, () => {
     assert.equal((await see(id)).IamInstanceProfile, undefined);
   });
 
-  test('7.11: handing out a role needs iam:PassRole on it, for EC2', async () => {
+  test('authz 7.11: handing out a role needs iam:PassRole on it, for EC2', async () => {
     await iam.send(new CreateUserCommand({ UserName: 'launcher' }));
     const { AccessKey } = await iam.send(new CreateAccessKeyCommand({ UserName: 'launcher' }));
     const allow = (...more: object[]) =>

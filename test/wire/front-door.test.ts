@@ -144,7 +144,7 @@ test('the seven official clients reach their operations through one endpoint (au
   assert.deepEqual(entries[1]?.responseElements, { imageId: 'ami-eu-central-1-n' });
 });
 
-test('blocks pass unchanged in both directions, signed and unsigned (10.4, 12.5)', async () => {
+test('blocks pass unchanged in both directions, signed and unsigned (authz 10.4, 12.5)', async () => {
   await using door = await openDoor(services());
   const ebs = new EBSClient(config(door.endpoint));
   const put = {
@@ -265,7 +265,7 @@ test('a call is answered only when its audit record is durable, and refused call
   assert.equal(second.entries.length, 1, 'an unknown access key belongs to no trail');
 });
 
-test('temporary credentials work with their token only (10.7)', async () => {
+test('temporary credentials work with their token only (authz 10.7)', async () => {
   await using door = await openDoor(services());
   const send = (credentials: object) =>
     new STSClient(config(door.endpoint, credentials)).send(new GetCallerIdentityCommand({}));
@@ -276,7 +276,7 @@ test('temporary credentials work with their token only (10.7)', async () => {
   await assert.rejects(send({ ...ACCESS_KEY, sessionToken: 'any' }), { name: 'InvalidClientTokenId' });
 });
 
-test('a presigned GetCallerIdentity is served by GET, once it is signed (9.3, 10.6)', async () => {
+test('a presigned GetCallerIdentity is served by GET, once it is signed (authz 9.3, 10.6)', async () => {
   await using door = await openDoor(services());
   const signer = new SignatureV4({ service: 'sts', region: 'us-east-1', credentials: SESSION_KEY, sha256: Sha256 });
   const presigned = await signer.presign({

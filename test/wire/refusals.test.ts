@@ -97,15 +97,20 @@ function refused(from: WireRequest): readonly [error: ApiError, response: WireRe
 }
 
 const REFUSALS: readonly (readonly [title: string, from: WireRequest, code: string, message: string])[] = [
-  ['EC2, no action (11.10)', ec2(''), 'MissingAction', 'The request is missing an action or a required parameter.'],
   [
-    'EC2, unknown action (11.10)',
+    'EC2, no action (authz 11.10)',
+    ec2(''),
+    'MissingAction',
+    'The request is missing an action or a required parameter.',
+  ],
+  [
+    'EC2, unknown action (authz 11.10)',
     ec2('Action=MakeCoffee'),
     'InvalidAction',
     'The action MakeCoffee is not valid for this web service.',
   ],
   [
-    'EC2, unknown parameter (11.10)',
+    'EC2, unknown parameter (authz 11.10)',
     ec2('Action=DescribeImages&Colour=red'),
     'UnknownParameter',
     'The parameter Colour is not recognized',
@@ -123,7 +128,7 @@ const REFUSALS: readonly (readonly [title: string, from: WireRequest, code: stri
     'The parameter ImageId is not recognized',
   ],
   [
-    'EC2, a list counted from 0 (11.1)',
+    'EC2, a list counted from 0 (authz 11.1)',
     ec2('Action=DescribeImages&ImageId.0=ami-1'),
     'UnknownParameter',
     'The parameter ImageId.0 is not recognized',
@@ -135,7 +140,7 @@ const REFUSALS: readonly (readonly [title: string, from: WireRequest, code: stri
     'The parameter MaxResults.1 is not recognized',
   ],
   [
-    'EC2, missing parameter (11.10)',
+    'EC2, missing parameter (authz 11.10)',
     ec2('Action=CopyImage&Name=n&SourceRegion=us-east-1'),
     'MissingParameter',
     'The request must contain the parameter SourceImageId',
@@ -177,7 +182,7 @@ const REFUSALS: readonly (readonly [title: string, from: WireRequest, code: stri
     'The query string contains a syntax error: a percent-encoding is broken',
   ],
   [
-    'STS, required members (14.2)',
+    'STS, required members (authz 14.2)',
     sts('Action=AssumeRole'),
     'ValidationError',
     "2 validation errors detected: Value null at 'roleArn' failed to satisfy constraint: Member must not be null; " +
@@ -191,7 +196,7 @@ const REFUSALS: readonly (readonly [title: string, from: WireRequest, code: stri
   ],
   ['KMS, unknown operation', kms('Encrpyt', '{}'), 'UnknownOperationException', 'The operation Encrpyt is unknown.'],
   [
-    'KMS, required member (1.8)',
+    'KMS, required member (kms 1.8)',
     kms('Encrypt', '{"Plaintext":"aGk="}'),
     'ValidationException',
     "1 validation error detected: Value null at 'keyId' failed to satisfy constraint: Member must not be null",
@@ -223,13 +228,13 @@ const REFUSALS: readonly (readonly [title: string, from: WireRequest, code: stri
     'DELETE /snapshots/snap-1 is unknown.',
   ],
   [
-    'EBS, a label that is no number (12.4)',
+    'EBS, a label that is no number (authz 12.4)',
     request({ method: 'GET', path: '/snapshots/snap-1/blocks/x', query: 'blockToken=t', headers: scope('ebs') }),
     'ValidationException',
     "1 validation error detected: Value 'x' at 'blockIndex' failed to satisfy constraint: Member must be an integer",
   ],
   [
-    'EBS, required headers (12.5)',
+    'EBS, required headers (authz 12.5)',
     request({ method: 'PUT', path: '/snapshots/snap-1/blocks/1', headers: scope('ebs'), body: 'x' }),
     'ValidationException',
     "3 validation errors detected: Value null at 'dataLength' failed to satisfy constraint: Member must not be null; " +
@@ -245,7 +250,7 @@ for (const [title, from, code, message] of REFUSALS) {
   });
 }
 
-test('both sharing forms of EC2 are read (11.3)', () => {
+test('both sharing forms of EC2 are read (authz 11.3)', () => {
   const claim = wire.claim(ec2('Action=ModifyImageAttribute&ImageId=ami-1&LaunchPermission.Add.1.UserId=1'));
   assert.ok(claim?.operation);
   assert.deepEqual(claim.decode(claim.operation), { ImageId: 'ami-1', LaunchPermission: { Add: [{ UserId: '1' }] } });
@@ -264,14 +269,14 @@ test('both sharing forms of EC2 are read (11.3)', () => {
   });
 });
 
-test('a query comes by GET too, and + is a space (9.3, 11.1)', () => {
+test('a query comes by GET too, and + is a space (authz 9.3, 11.1)', () => {
   const query = 'Action=CopyImage&Version=2016-11-15&Name=a+b&SourceImageId=ami%2D1&SourceRegion=x&X-Amz-Date=d';
   const claim = wire.claim(request({ method: 'GET', query, headers: scope('ec2') }));
   assert.ok(claim?.operation);
   assert.deepEqual(claim.decode(claim.operation), { Name: 'a b', SourceImageId: 'ami-1', SourceRegion: 'x' });
 });
 
-test('answers and errors have the envelopes of AWS (11.5 to 11.8, 12.6, kms 1.4, 1.6, 1.7)', () => {
+test('answers and errors have the envelopes of AWS (authz 11.5 to 11.8, 12.6, kms 1.4, 1.6, 1.7)', () => {
   const answer = (from: WireRequest, output: unknown) => {
     const claim = wire.claim(from);
     assert.ok(claim?.operation);

@@ -53,7 +53,7 @@ function bytes(text: string): Uint8Array {
 }
 
 for (const each of published.cases) {
-  test(`published vector: ${each.name} (10.2, 10.3)`, async () => {
+  test(`published vector: ${each.name} (authz 10.2, 10.3)`, async () => {
     const { accessKeyId, region } = published;
     const authorization = (signature: string) =>
       `AWS4-HMAC-SHA256 Credential=${accessKeyId}/20150830/${region}/${each.service}/aws4_request, ` +
@@ -71,7 +71,7 @@ for (const each of published.cases) {
   });
 }
 
-test('published vector: canonical request and signing key of the worked example (10.2, 10.3)', () => {
+test('published vector: canonical request and signing key of the worked example (authz 10.2, 10.3)', () => {
   const [example] = published.cases;
   assert.ok(example);
   const request = { ...example, body: bytes('') };
@@ -137,7 +137,7 @@ async function sign(draft: Draft, signing: Signing = {}): Promise<SignedRequest>
   };
 }
 
-test('whatever the SDK signs is accepted, and no changed byte of it (10.2 to 10.6)', async () => {
+test('whatever the SDK signs is accepted, and no changed byte of it (authz 10.2 to 10.6)', async () => {
   const segment = fc.string({ unit: 'grapheme', maxLength: 8 }).map(encodeURIComponent);
   const draft = fc.record({
     method: fc.constantFrom('GET', 'POST', 'PUT'),
@@ -236,7 +236,7 @@ const ROWS: readonly {
     ],
   },
   {
-    situation: 'inactive access key (10.13)',
+    situation: 'inactive access key (authz 10.13)',
     make: ({ service }) => sign({}, { service }),
     keys: [{ ...ACCESS_KEY, status: 'inactive' }],
     expected: [
@@ -257,7 +257,7 @@ const ROWS: readonly {
     ],
   },
   {
-    situation: 'signed 20 minutes ago (10.8)',
+    situation: 'signed 20 minutes ago (authz 10.8)',
     make: ({ service }) => sign({}, { service, at: new Date(NOW.getTime() - 20 * 60_000) }),
     expected: [
       ['RequestExpired', 400],
@@ -267,7 +267,7 @@ const ROWS: readonly {
     ],
   },
   {
-    situation: 'signed 20 minutes ahead (10.8)',
+    situation: 'signed 20 minutes ahead (authz 10.8)',
     make: ({ service }) => sign({}, { service, at: new Date(NOW.getTime() + 20 * 60_000) }),
     expected: [
       ['RequestExpired', 400],
@@ -310,7 +310,7 @@ const ROWS: readonly {
 ];
 
 for (const { situation, make, keys, expected } of ROWS) {
-  test(`${situation} is refused in the words of each service (10.9)`, async () => {
+  test(`${situation} is refused in the words of each service (authz 10.9)`, async () => {
     for (const [index, purpose] of PURPOSES.entries()) {
       const [code, status, message] = await refusal(make(purpose), purpose, NOW, keys);
       assert.deepEqual([code, status], expected[index], purpose.service);
@@ -319,7 +319,7 @@ for (const { situation, make, keys, expected } of ROWS) {
   });
 }
 
-test('the texts of refusals carry the times and the scope that were wrong (10.9)', async () => {
+test('the texts of refusals carry the times and the scope that were wrong (authz 10.9)', async () => {
   const late = sign({}, { service: 'sts', at: new Date('2026-03-01T11:40:00Z') });
   assert.equal(
     (await refusal(late, STS))[2],
@@ -337,7 +337,7 @@ test('the texts of refusals carry the times and the scope that were wrong (10.9)
   assert.equal((await refusal(sign({}), STS))[2], "Credential should be scoped to correct service: 'sts'.");
 });
 
-test('four minutes of skew are always accepted, in both directions (10.8)', async () => {
+test('four minutes of skew are always accepted, in both directions (authz 10.8)', async () => {
   for (const minutes of [-4, 4]) {
     const at = new Date(NOW.getTime() + minutes * 60_000);
     for (const purpose of PURPOSES) {
@@ -347,7 +347,7 @@ test('four minutes of skew are always accepted, in both directions (10.8)', asyn
   }
 });
 
-test('a presigned query lives as long as it says and no longer than a week (10.6)', async () => {
+test('a presigned query lives as long as it says and no longer than a week (authz 10.6)', async () => {
   const draft: Draft = { method: 'GET', query: { Action: 'GetCallerIdentity', Version: '2011-06-15' } };
   const at = new Date(NOW.getTime() - 60_000);
   const ok = await sign(draft, { service: 'sts', at, presignSeconds: 61 });
@@ -360,7 +360,7 @@ test('a presigned query lives as long as it says and no longer than a week (10.6
   assert.equal((await refusal(tooLong, STS))[0], 'IncompleteSignature');
 });
 
-test('an unsigned payload is accepted for raw bodies only, and a signed one must be the body (10.4)', async () => {
+test('an unsigned payload is accepted for raw bodies only, and a signed one must be the body (authz 10.4)', async () => {
   const unsigned = { headers: { 'x-amz-content-sha256': 'UNSIGNED-PAYLOAD' }, body: 'block', method: 'PUT' };
   const put = await sign(unsigned, { service: 'ebs' });
   assert.equal((await authenticatorAt(NOW).authenticate(put, PUT)).ok, true);
@@ -378,7 +378,7 @@ test('an unsigned payload is accepted for raw bodies only, and a signed one must
   assert.equal((await refusal({ ...right, body: bytes('blocK') }, PUT))[0], 'InvalidSignatureException');
 });
 
-test('host and target must be signed: a signature for one operation is none for another (10.5)', async () => {
+test('host and target must be signed: a signature for one operation is none for another (authz 10.5)', async () => {
   const request = await sign({ headers: { 'x-amz-target': 'TrentService.Encrypt' } }, { service: 'kms' });
   const [, , ...rest] = request.rawHeaders;
   assert.ok(rest);
@@ -395,7 +395,7 @@ test('host and target must be signed: a signature for one operation is none for 
   assert.equal((await refusal(withoutHost, KMS))[0], 'IncompleteSignatureException');
 });
 
-test('no Authorization header, however broken, is more than a refusal (10.11)', async () => {
+test('no Authorization header, however broken, is more than a refusal (authz 10.11)', async () => {
   const request = await sign({}, { service: 'kms' });
   const index = request.rawHeaders.findIndex((text) => text.toLowerCase() === 'authorization') + 1;
   const good = request.rawHeaders[index] ?? '';
@@ -409,7 +409,7 @@ test('no Authorization header, however broken, is more than a refusal (10.11)', 
     const rawHeaders = request.rawHeaders.with(index, header);
     const result = await authenticatorAt(NOW).authenticate({ ...request, rawHeaders }, KMS);
     assert.equal(result.ok || result.error.fault === 'client', true);
-    // Space between the parts means nothing, and commas may lack it (10.1): everything else must be as it was signed.
+    // Space between the parts means nothing, and commas may lack it (authz 10.1): everything else must be as it was signed.
     const meaning = (text: string) => text.trim().replaceAll(/\s+/g, ' ').replaceAll(/ ?, ?/g, ',');
     if (result.ok) assert.equal(meaning(header), meaning(good));
   });

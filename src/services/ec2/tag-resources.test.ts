@@ -100,7 +100,7 @@ describe('tags', () => {
     });
   }
 
-  it('5.6: aws:RequestTag, aws:TagKeys and aws:ResourceTag decide', async () => {
+  it('authz 5.6: aws:RequestTag, aws:TagKeys and aws:ResourceTag decide', async () => {
     const user = await test.userOf(test.build, 'tagger', [
       {
         Effect: 'Allow',

@@ -139,7 +139,7 @@ test('CV-1 to CV-12: what CreateVolume accepts, echoes and refuses', async () =>
   await fails(make({ ...base, DryRun: true }), 'DryRunOperation', undefined, 412);
 });
 
-test('7.3, 7.4, 7.7: policies see the final encryption, the key and the parent of a new volume', async () => {
+test('authz 7.3, 7.4, 7.7: policies see the final encryption, the key and the parent of a new volume', async () => {
   await using house = await openTestVolumes();
   const run = api(house);
   const root = house.as(house.build);
