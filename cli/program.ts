@@ -1,0 +1,54 @@
+/** The commands of `ingot` and their options; what they do is loaded when they are called. */
+import { Command } from 'commander';
+import { addBackupCommand } from './backup.ts';
+import { addDiffCommand } from './diff.ts';
+import { EXIT } from './error.ts';
+import { addExportCommand } from './export.ts';
+import { addImportCommand } from './import.ts';
+
+/** `exit` ends the process with the code of an error in the use of the program, or 0 after --help. */
+export function makeProgram(exit: (code: number) => never): Command {
+  const program = new Command('ingot').description('A self-hosted home for encrypted golden machine images');
+  // Before the commands are made: they inherit it.
+  program.exitOverride((error) => exit(error.exitCode === 0 ? 0 : EXIT.usage));
+
+  // Listed here for --help; bin/ingot.js hands `serve` to the server before this program is loaded.
+  program.command('serve').description('run the server').allowUnknownOption().helpOption(false);
+
+  program
+    .command('env')
+    .description('print the exports that make AWS tools talk to the server: eval "$(ingot env)"')
+    .option('--data <dir>', 'data directory of the server', './.ingot')
+    .option('--account <name>', 'profile to use, as made by `ingot account add`', 'ingot')
+    .action(async (options) => (await import('./env.ts')).printEnvironment(options));
+
+  program
+    .command('account')
+    .description('accounts of the installation')
+    .command('add')
+    .description('make an account, and a profile of that name which administers it')
+    .argument('<name>', 'name of account and profile')
+    .option('--data <dir>', 'data directory of the server', './.ingot')
+    .option('--email <address>', 'e-mail address of the account; unique in the installation')
+    .action(async (name, options) => (await import('./account-add.ts')).addAccount(name, options));
+
+  program
+    .command('why')
+    .description('explain why a request was denied, and what would have allowed it')
+    .argument(
+      '<request-id>',
+      "request id of the refused call, or EC2's encoded message; - reads it from standard input",
+    )
+    .option('--data <dir>', 'data directory of the server', './.ingot')
+    .option('--account <name>', 'profile to ask with; it needs LookupEvents and DecodeAuthorizationMessage', 'ingot')
+    .option('--region <region>', "region of the request; the profile's own unless given")
+    .option('--hours <hours>', 'how far to look back', '24')
+    .option('--json', 'print the decoded messages')
+    .action(async (subject, options) => (await import('./why.ts')).explainDenial(subject, options));
+
+  addBackupCommand(program);
+  addImportCommand(program);
+  addExportCommand(program);
+  addDiffCommand(program);
+  return program;
+}
