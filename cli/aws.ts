@@ -7,14 +7,8 @@ import { EC2Client, type EC2ClientConfig } from '@aws-sdk/client-ec2';
 import { DescribeKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { loadSharedConfigFiles } from '@smithy/core/config';
-import type { Command } from 'commander';
+import type { ConnectionOptions } from './connection-options.ts';
 import { CliError, UsageError } from './error.ts';
-
-export interface ConnectionOptions {
-  readonly profile?: string;
-  readonly region?: string;
-  readonly endpointUrl?: string;
-}
 
 type Config = Pick<EC2ClientConfig, 'maxAttempts' | 'profile' | 'region' | 'endpoint' | 'credentials'>;
 type ClientClass<Client> = new (config: Config) => Client;
@@ -90,13 +84,6 @@ export class Aws {
 
 /** Throttles of the EBS direct APIs are ridden out, not reported. */
 const ATTEMPTS_MAX = 10;
-
-export function addConnectionOptions(command: Command): Command {
-  return command
-    .option('--profile <name>', 'profile of the AWS configuration files (AWS_PROFILE)')
-    .option('--region <region>', 'region (AWS_REGION, or that of the profile)')
-    .option('--endpoint-url <url>', 'server to talk to instead of AWS (AWS_ENDPOINT_URL)');
-}
 
 export async function connect({ profile, region, endpointUrl }: ConnectionOptions): Promise<Aws> {
   if (endpointUrl !== undefined && !URL.canParse(endpointUrl)) {

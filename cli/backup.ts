@@ -9,7 +9,6 @@ import { constants } from 'node:fs';
 import { copyFile, link, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
-import type { Command } from 'commander';
 import { CliError } from './error.ts';
 
 const DATABASE = 'ingot.db';
@@ -20,16 +19,6 @@ const SECRETS = ['root.key', 'credentials'];
 export interface BackupOptions {
   readonly data: string;
   readonly secrets?: true;
-}
-
-export function addBackupCommand(program: Command): void {
-  program
-    .command('backup')
-    .description('copy a data directory consistently, while the server runs')
-    .argument('<directory>', 'where to; it must not exist')
-    .option('--data <dir>', 'data directory of the server', './.ingot')
-    .option('--secrets', 'copy root.key and credentials as well, which open everything')
-    .action(backUp);
 }
 
 export async function backUp(directory: string, options: BackupOptions): Promise<void> {

@@ -5,20 +5,19 @@ import {
   type ListChangedBlocksResponse,
   ValidationException,
 } from '@aws-sdk/client-ebs';
-import type { Command } from 'commander';
-import { type Aws, addConnectionOptions, type ConnectionOptions, connect } from './aws.ts';
+import { type Aws, connect } from './aws.ts';
+import type { ConnectionOptions } from './connection-options.ts';
 import { BLOCK_BYTES } from './disk/block.ts';
 import { inLanes } from './ebs/lanes.ts';
 import { type ListedBlock, listBlocks, readBlock } from './ebs/read-blocks.ts';
 import { resolveSnapshot } from './ebs/snapshots.ts';
 import { CliError, EXIT } from './error.ts';
 import { interruptSignal } from './interrupt.ts';
-import { wholeNumber } from './options.ts';
 import { size } from './pace.ts';
 import { Report } from './report.ts';
 import { table } from './table.ts';
 
-interface DiffOptions extends ConnectionOptions {
+export interface DiffOptions extends ConnectionOptions {
   readonly contents?: true;
   readonly exitCode?: true;
   readonly parallel: number;
@@ -47,33 +46,7 @@ interface Difference {
 const PAGE = 10_000;
 const RANGES_SHOWN_MAX = 50;
 
-const EXAMPLES = `
-EBS lists what was written since, so a block that was written again with the same bytes counts as changed. --contents
-reads such blocks and compares them; it compares snapshots without a common origin too.
-
-Examples:
-  ingot diff snap-0123456789abcdef0 snap-0fedcba9876543210
-  ingot diff ami-0123456789abcdef0 ami-0fedcba9876543210 --contents
-  ingot diff snap-0123456789abcdef0 snap-0fedcba9876543210 --json --exit-code
-
-Exit codes: 0 done, 1 failed, 2 wrong use, 3 they differ (with --exit-code), 130 stopped (Ctrl-C).`;
-
-export function addDiffCommand(program: Command): void {
-  const command = program
-    .command('diff')
-    .description('tell where two snapshots differ, by block')
-    .argument('<first>', 'snapshot, or AMI (its root device)')
-    .argument('<second>', 'snapshot, or AMI (its root device)')
-    .option('--contents', 'compare the bytes of blocks, not only where they were written')
-    .option('--exit-code', 'end with 3 where they differ')
-    .option('--parallel <n>', 'blocks on the way at a time', wholeNumber('--parallel', 1, 128), 16);
-  addConnectionOptions(command)
-    .option('--json', 'print the result as JSON')
-    .addHelpText('after', EXAMPLES)
-    .action(diffSnapshots);
-}
-
-async function diffSnapshots(first: string, second: string, options: DiffOptions): Promise<void> {
+export async function diffSnapshots(first: string, second: string, options: DiffOptions): Promise<void> {
   const report = new Report(options);
   const signal = interruptSignal();
   const aws = await connect(options);

@@ -1,8 +1,8 @@
 /** `ingot export`: a snapshot, or the disk of an AMI, into a file. */
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import type { Command } from 'commander';
-import { type Aws, addConnectionOptions, type ConnectionOptions, connect } from './aws.ts';
+import { type Aws, connect } from './aws.ts';
+import type { ConnectionOptions } from './connection-options.ts';
 import { BLOCK_BYTES, BLOCKS_PER_GIB, GIB, isZero, sha256 } from './disk/block.ts';
 import { createSink, type DiskSink } from './disk/sink.ts';
 import { inLanes } from './ebs/lanes.ts';
@@ -10,15 +10,11 @@ import { type Listing, listBlocks, readBlock } from './ebs/read-blocks.ts';
 import { resolveSnapshot } from './ebs/snapshots.ts';
 import { CliError, InterruptedError, MismatchError } from './error.ts';
 import { interruptSignal } from './interrupt.ts';
-import { oneOf, wholeNumber } from './options.ts';
 import { size } from './pace.ts';
 import { facts, Report } from './report.ts';
 
-const FORMATS = ['raw', 'qcow2'] as const;
-type ExportFormat = (typeof FORMATS)[number];
-
-interface ExportOptions extends ConnectionOptions {
-  readonly format?: ExportFormat;
+export interface ExportOptions extends ConnectionOptions {
+  readonly format?: 'raw' | 'qcow2';
   readonly device?: string;
   readonly verify?: true;
   readonly force?: true;
@@ -26,35 +22,7 @@ interface ExportOptions extends ConnectionOptions {
   readonly json?: true;
 }
 
-const EXAMPLES = `
-The file is raw, or qcow2 where it is called *.qcow2. It has its name only when it is whole. It is as large as the
-volume, and not encrypted: the snapshot's bytes are in clear in it.
-
-Examples:
-  ingot export ami-0123456789abcdef0 golden.raw --verify
-  ingot export snap-0123456789abcdef0 golden.qcow2
-  ingot export ami-0123456789abcdef0 data.raw --device /dev/sdf
-
-Exit codes: 0 done, 1 failed, 2 wrong use, 3 --verify found a difference, 130 stopped (Ctrl-C): nothing is left.`;
-
-export function addExportCommand(program: Command): void {
-  const command = program
-    .command('export')
-    .description('bring a snapshot, or the disk of an AMI, into a file')
-    .argument('<subject>', 'AMI (its root device, unless --device names another) or snapshot')
-    .argument('<file>', 'file to make')
-    .option('--format <format>', `${FORMATS.join(' or ')}; by the name of the file`, oneOf('--format', FORMATS))
-    .option('--device <name>', 'device of the AMI')
-    .option('--verify', 'read the finished file back and compare all of it')
-    .option('--force', 'replace the file if it is there')
-    .option('--parallel <n>', 'blocks on the way at a time', wholeNumber('--parallel', 1, 128), 16);
-  addConnectionOptions(command)
-    .option('--json', 'print the result as JSON')
-    .addHelpText('after', EXAMPLES)
-    .action(exportDisk);
-}
-
-async function exportDisk(subject: string, path: string, options: ExportOptions): Promise<void> {
+export async function exportDisk(subject: string, path: string, options: ExportOptions): Promise<void> {
   const report = new Report(options);
   const signal = interruptSignal();
   const started = performance.now();

@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto';
 import { CompleteSnapshotCommand, StartSnapshotCommand } from '@aws-sdk/client-ebs';
 import { DeleteSnapshotCommand, type Snapshot } from '@aws-sdk/client-ec2';
-import type { Command } from 'commander';
-import { type Aws, addConnectionOptions, type ConnectionOptions, connect, resolveKey } from './aws.ts';
+import { type Aws, connect, resolveKey } from './aws.ts';
+import type { ConnectionOptions } from './connection-options.ts';
 import { BLOCK_BYTES, GIB } from './disk/block.ts';
-import { type DiskFormat, FORMATS, parseFormat } from './disk/format.ts';
+import type { DiskFormat } from './disk/format.ts';
 import { bootModeOf, sizeByGpt } from './disk/partitions.ts';
 import { type Disk, openDisk, type SourceIdentity, withoutSecrets } from './disk/source.ts';
 import { listBlocks } from './ebs/read-blocks.ts';
@@ -22,12 +22,11 @@ import {
 import { type Parent, type Uploaded, uploadBlocks } from './ebs/upload.ts';
 import { CliError, describeFailure, InterruptedError, UsageError } from './error.ts';
 import { interruptSignal } from './interrupt.ts';
-import { addTag, oneOf, wholeNumber } from './options.ts';
 import { size } from './pace.ts';
 import { registerImage, requireFreeName, requireImageName } from './register-image.ts';
 import { facts, Report } from './report.ts';
 
-interface ImportOptions extends ConnectionOptions {
+export interface ImportOptions extends ConnectionOptions {
   readonly format?: DiskFormat;
   readonly encrypt?: true;
   readonly kmsKey?: string;
@@ -46,57 +45,10 @@ interface ImportOptions extends ConnectionOptions {
   readonly json?: true;
 }
 
-const BOOT_MODES = ['legacy-bios', 'uefi', 'uefi-preferred'] as const;
-const ARCHITECTURES = ['x86_64', 'arm64'] as const;
 /** An upload that rests so long is given up by EBS: a night and a day, so that it can be resumed the next morning. */
 const UPLOAD_TIMEOUT_MINUTES = 36 * 60;
 
-const EXAMPLES = `
-Examples:
-  ingot import disk.raw --encrypt
-  ingot import debian.qcow2 --kms-key alias/golden --name debian-12-v1 --tag team=images
-  zstd -dc disk.raw.zst | ingot import - --encrypt --volume-size 8
-  ingot import https://images.example.com/disk.raw.gz --encrypt --volume-size 8
-  ingot import disk-v2.raw --parent snap-0123456789abcdef0
-  ingot import --resume snap-0123456789abcdef0
-
-Exit codes: 0 done, 1 failed, 2 wrong use, 130 stopped (Ctrl-C); what is left and how to go on is said.`;
-
-export function addImportCommand(program: Command): void {
-  const command = program
-    .command('import')
-    .description('bring a disk into an encrypted snapshot, and with --name into an AMI')
-    .argument('[disk]', 'file, http(s) URL, or - for standard input')
-    .option('--encrypt', "encrypt under the account's default key for EBS, unless --kms-key names another")
-    .option('--kms-key <key>', 'encrypt under this KMS key: id, ARN or alias')
-    .option('--parent <snapshot>', 'send only what differs from this snapshot, whose key is kept')
-    .option('--name <name>', 'register an AMI of this name')
-    .option(
-      '--boot-mode <mode>',
-      `${BOOT_MODES.join(', ')}; seen from the partition table`,
-      oneOf('--boot-mode', BOOT_MODES),
-    )
-    .option('--arch <architecture>', 'x86_64 (default) or arm64', oneOf('--arch', ARCHITECTURES))
-    .option('--root-device <name>', 'root device of the AMI (default: /dev/xvda)')
-    .option('--description <text>', 'description of the snapshot and of the AMI')
-    .option('--tag <name=value>', 'tag of the snapshot and of the AMI; may be repeated', addTag)
-    .option('--format <format>', `${FORMATS.join(', ')}; seen from the bytes`, parseFormat)
-    .option(
-      '--volume-size <gib>',
-      'size of the volume, where the disk does not tell',
-      wholeNumber('--volume-size', 1, 65_536),
-    )
-    .option('--spool <dir>', 'folder for a qcow2, vmdk, vhd or vhdx disk that comes as a stream; in clear meanwhile')
-    .option('--parallel <n>', 'blocks on the way at a time', wholeNumber('--parallel', 1, 128), 16)
-    .option('--resume <snapshot>', 'go on with an import that was stopped')
-    .option('--discard <snapshot>', 'give up an import that was stopped, and delete its snapshot');
-  addConnectionOptions(command)
-    .option('--json', 'print the result as JSON')
-    .addHelpText('after', EXAMPLES)
-    .action((source: string | undefined, options: ImportOptions) => importDisk(source, options));
-}
-
-async function importDisk(source: string | undefined, options: ImportOptions): Promise<void> {
+export async function importDisk(source: string | undefined, options: ImportOptions): Promise<void> {
   const report = new Report(options);
   const signal = interruptSignal();
   if (options.discard !== undefined) {

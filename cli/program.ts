@@ -1,10 +1,8 @@
 /** The commands of `ingot` and their options; what they do is loaded when they are called. */
 import { Command } from 'commander';
-import { addBackupCommand } from './backup.ts';
-import { addDiffCommand } from './diff.ts';
+import { addDiskCommands } from './disk-commands.ts';
 import { EXIT } from './error.ts';
-import { addExportCommand } from './export.ts';
-import { addImportCommand } from './import.ts';
+import { addInstanceCommands } from './instances/commands.ts';
 
 /** `exit` ends the process with the code of an error in the use of the program, or 0 after --help. */
 export function makeProgram(exit: (code: number) => never): Command {
@@ -46,9 +44,14 @@ export function makeProgram(exit: (code: number) => never): Command {
     .option('--json', 'print the decoded messages')
     .action(async (subject, options) => (await import('./why.ts')).explainDenial(subject, options));
 
-  addBackupCommand(program);
-  addImportCommand(program);
-  addExportCommand(program);
-  addDiffCommand(program);
+  program
+    .command('backup')
+    .description('copy a data directory consistently, while the server runs')
+    .argument('<directory>', 'where to; it must not exist')
+    .option('--data <dir>', 'data directory of the server', './.ingot')
+    .option('--secrets', 'copy root.key and credentials as well, which open everything')
+    .action(async (directory, options) => (await import('./backup.ts')).backUp(directory, options));
+  addDiskCommands(program);
+  addInstanceCommands(program);
   return program;
 }
