@@ -190,7 +190,54 @@ const LIST: readonly ManagedPolicy[] = [
       'ec2messages:SendReply',
     ]),
   ]),
+  managed(
+    'AutoScalingServiceRolePolicy',
+    'Enables what EC2 Auto Scaling does for a group, as far as Ingot has it.',
+    'v1',
+    [
+      allow([
+        'ec2:CreateTags',
+        'ec2:DeleteTags',
+        'ec2:Describe*',
+        'ec2:ModifyInstanceAttribute',
+        'ec2:RunInstances',
+        'ec2:StartInstances',
+        'ec2:StopInstances',
+        'ec2:TerminateInstances',
+      ]),
+      allow(['iam:PassRole'], { Condition: { StringLike: { 'iam:PassedToService': 'ec2.amazonaws.com*' } } }),
+      allow(['iam:CreateServiceLinkedRole'], {
+        Condition: { StringEquals: { 'iam:AWSServiceName': 'spot.amazonaws.com' } },
+      }),
+    ],
+    '/aws-service-role/',
+  ),
+  managed(
+    'AWSEC2SpotServiceRolePolicy',
+    'Allows EC2 Spot to launch and manage spot instances, as far as Ingot has it.',
+    'v1',
+    [
+      allow([
+        'ec2:DescribeImages',
+        'ec2:DescribeInstanceStatus',
+        'ec2:DescribeInstances',
+        'ec2:DescribeSubnets',
+        'ec2:RunInstances',
+        'ec2:StopInstances',
+        'ec2:TerminateInstances',
+      ]),
+      allow(['iam:PassRole'], { Condition: { StringLike: { 'iam:PassedToService': 'ec2.amazonaws.com*' } } }),
+      allow(['ec2:CreateTags'], { Condition: { StringEquals: { 'ec2:CreateAction': 'RunInstances' } } }),
+    ],
+    '/aws-service-role/',
+  ),
 ];
+
+/** By service principal: what its service-linked role has from the start. None of them allows KMS anything. */
+export const LINKED_ROLE_POLICIES: Readonly<Record<string, Arn>> = {
+  'autoscaling.amazonaws.com': 'arn:aws:iam::aws:policy/aws-service-role/AutoScalingServiceRolePolicy' as Arn,
+  'spot.amazonaws.com': 'arn:aws:iam::aws:policy/aws-service-role/AWSEC2SpotServiceRolePolicy' as Arn,
+};
 
 export const MANAGED_POLICIES: ReadonlyMap<string, ManagedPolicy> = new Map(LIST.map((one) => [one.arn, one]));
 

@@ -6,6 +6,7 @@ import type { PolicyPrincipals } from '../authz/policy-principals.ts';
 import type { Tx } from '../db/db.ts';
 import type { AccountId, Arn } from '../ids.ts';
 import { findRow, nameKey, type Role, roleOf, type Tagging } from './entities.ts';
+import { linkedRolePolicy } from './linked-roles.ts';
 import { attach, checkBoundary, requireTarget } from './ownership.ts';
 import { refuse } from './refusals.ts';
 import type { Store, Tables } from './store.ts';
@@ -122,7 +123,12 @@ export function createRoles(store: Store, principals: PolicyPrincipals) {
         Statement: [{ Effect: 'Allow', Principal: { Service: service }, Action: 'sts:AssumeRole' }],
       });
       const wanted = { trustPolicy, description, maxSessionSeconds: 3600, tags: {} };
-      return store.write((tables) => insert(tables, permit, wanted, service));
+      const policy = linkedRolePolicy(service);
+      return store.write(async (tables) => {
+        const role = await insert(tables, permit, wanted, service);
+        if (policy) await attach(tables, role, policy);
+        return role;
+      });
     },
 
     async remove(permit: Permit<'iam:DeleteRole' | 'iam:DeleteServiceLinkedRole'>): Promise<void> {
@@ -147,7 +153,11 @@ export function createRoles(store: Store, principals: PolicyPrincipals) {
           throw refuse('delete-conflict', { detail: 'must remove roles from instance profile first.' });
         }
         if (inline.length > 0) throw refuse('delete-conflict', { detail: 'must delete policies first.' });
-        if (attached.length > 0) throw refuse('delete-conflict', { detail: 'must detach all policies first.' });
+        const own = linkedRolePolicy(role.linkedService ?? '');
+        if (attached.some(({ policy_arn }) => policy_arn !== own)) {
+          throw refuse('delete-conflict', { detail: 'must detach all policies first.' });
+        }
+        await tables.deleteFrom('identity_attachment').where('owner_id', '=', role.id).execute();
         await tables.deleteFrom('identity_session').where('owner_id', '=', role.id).execute();
         await tables.deleteFrom('identity_role').where('id', '=', role.id).execute();
         await tables.deleteFrom('identity_last_use').where('subject_id', '=', role.id).execute();

@@ -1,5 +1,5 @@
 /** Tables of accounts, principals and policies. No other folder names them. */
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { Migration } from '../db/db.ts';
 
 export interface IdentityTables {
@@ -294,6 +294,20 @@ export const identityMigrations: readonly Migration[] = [
         .addColumn('service', 'text', (c) => c.notNull())
         .addColumn('region', 'text', (c) => c.notNull())
         .execute();
+    },
+  },
+  {
+    // Service-linked roles made before their services had a policy.
+    id: 'identity-0003',
+    async up(schema) {
+      for (const [service, name] of [
+        ['autoscaling.amazonaws.com', 'AutoScalingServiceRolePolicy'],
+        ['spot.amazonaws.com', 'AWSEC2SpotServiceRolePolicy'],
+      ]) {
+        const arn = `arn:aws:iam::aws:policy/aws-service-role/${name}`;
+        await sql`insert into identity_attachment (owner_id, policy_arn, policy_name)
+          select id, ${arn}, ${name} from identity_role where linked_service = ${service}`.execute(schema);
+      }
     },
   },
 ];

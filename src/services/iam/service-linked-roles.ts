@@ -1,44 +1,18 @@
 /** CreateServiceLinkedRole, DeleteServiceLinkedRole and its status (15.8). */
 import type * as aws from '@aws-sdk/client-iam';
 import { ApiError, Refusal } from '../../errors.ts';
-import { entityArn } from '../../identity/entities.ts';
+import { linkedRoleName, linkedService } from '../../identity/linked-roles.ts';
 import type { OperationOf } from '../operation.ts';
 import { authorize, authorizeOn, type Iam, noSuchEntity, requireName } from './iam.ts';
 import { existingRole, shownRole } from './roles.ts';
-
-interface LinkedService {
-  /** After `AWSServiceRoleFor`. */
-  readonly name: string;
-  readonly suffixes?: boolean;
-}
-
-const SERVICES: Readonly<Record<string, LinkedService>> = {
-  'autoscaling.amazonaws.com': { name: 'AutoScaling', suffixes: true },
-  'autoscaling-plans.amazonaws.com': { name: 'AutoScalingPlans_EC2AutoScaling' },
-  'dlm.amazonaws.com': { name: 'DLM' },
-  'ec2.amazonaws.com': { name: 'EC2' },
-  'ec2fleet.amazonaws.com': { name: 'EC2Fleet' },
-  'ec2scheduled.amazonaws.com': { name: 'EC2ScheduledInstances' },
-  'eks.amazonaws.com': { name: 'AmazonEKS' },
-  'eks-nodegroup.amazonaws.com': { name: 'AmazonEKSNodegroup' },
-  'elasticloadbalancing.amazonaws.com': { name: 'ElasticLoadBalancing' },
-  'imagebuilder.amazonaws.com': { name: 'ImageBuilder' },
-  'kms.amazonaws.com': { name: 'KeyManagementService' },
-  'mrk.kms.amazonaws.com': { name: 'KeyManagementServiceMultiRegionKeys' },
-  'organizations.amazonaws.com': { name: 'Organizations' },
-  'spot.amazonaws.com': { name: 'EC2Spot' },
-  'spotfleet.amazonaws.com': { name: 'EC2SpotFleet' },
-  'ssm.amazonaws.com': { name: 'AmazonSSM' },
-};
 
 export const createServiceLinkedRole =
   (iam: Iam): OperationOf<aws.CreateServiceLinkedRoleCommand> =>
   async (call, input) => {
     const service = input.AWSServiceName ?? '';
-    const linked = Object.hasOwn(SERVICES, service) ? SERVICES[service] : undefined;
+    const linked = linkedService(service);
     const suffix = input.CustomSuffix;
-    const name = `AWSServiceRoleFor${linked?.name ?? service}${suffix ? `_${suffix}` : ''}`;
-    const arn = entityArn(call.caller.accountId, 'role', `/aws-service-role/${service}/`, name);
+    const { name, arn } = linkedRoleName(call.caller.accountId, service, suffix);
     const permit = await authorize(
       iam,
       call,
