@@ -52,7 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'guest-network': [],
   network: ['db', 'authz', 'crypto'],
-  'launch-templates': ['images', 'tags', 'db', 'authz'],
+  'launch-templates': ['images', 'tags', 'db', 'authz', 'crypto'],
   images: ['recycle-bin', 'volumes', 'keys', 'tags', 'jobs', 'db', 'authz'],
   volumes: ['recycle-bin', 'keys', 'tags', 'blocks', 'nbd', 'jobs', 'db', 'authz', 'crypto'],
   keys: ['crypto', 'jobs', 'db', 'authz', 'audit'],

@@ -38,14 +38,10 @@ import {
   OrganizationsClient,
 } from '@aws-sdk/client-organizations';
 import { DecodeAuthorizationMessageCommand, STSClient } from '@aws-sdk/client-sts';
-import { migrations } from '../../src/app.ts';
-import { openRootKey } from '../../src/crypto/root-key.ts';
-import { openDb } from '../../src/db/sqlite.ts';
-import { createIdentity } from '../../src/identity/identity.ts';
-import type { AccountId } from '../../src/ids.ts';
-import type { ClientConfig, Credentials } from '../house/ingot.ts';
+import type { ClientConfig } from '../house/ingot.ts';
 import { until } from '../machines/support.ts';
 import { NbdClient } from '../sim/storage-model.ts';
+import { rootAccessKeyOf } from './member-root.ts';
 import {
   type Account,
   allow,
@@ -458,21 +454,6 @@ describe('authz 8a: sessions, organizations, revoked keys, templates', () => {
     );
   });
 });
-
-/** An access key of a member's root user, which no API makes: its owner makes it in the console, here on the database at rest. */
-async function rootAccessKeyOf({ ingot }: World, { id }: Account): Promise<Credentials> {
-  await ingot.stop();
-  const rootKey = await openRootKey(ingot.dataDir, { create: false });
-  const db = await openDb(join(ingot.dataDir, 'ingot.db'), migrations(rootKey));
-  try {
-    const { accessKeys } = createIdentity({ db, rootKey, clock: () => new Date() });
-    const { key, secret } = await db.write((tx) => accessKeys.createRoot(tx, id as AccountId));
-    return { accessKeyId: key.id, secretAccessKey: secret };
-  } finally {
-    await db.close();
-    await ingot.restart();
-  }
-}
 
 /** Where the server serves an attached volume. */
 async function socketOf(volume: string): Promise<string> {

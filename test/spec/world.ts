@@ -114,7 +114,11 @@ export class World implements AsyncDisposable {
 
   /** An administrator of the management account, who is no root user. */
   get operator(): ClientConfig {
-    return this.#operator;
+    return this.anew(this.#operator);
+  }
+  /** The same caller where the server listens now, after a restart. */
+  anew(config: ClientConfig): ClientConfig {
+    return { ...config, endpoint: this.ingot.endpoint };
   }
 
   fresh(what: string): string {
@@ -128,16 +132,16 @@ export class World implements AsyncDisposable {
 
   /** The management account itself. */
   async management(): Promise<Account> {
-    const { Account: id } = await new STSClient(this.#operator).send(new GetCallerIdentityCommand({}));
-    return { id: id!, admin: this.#operator };
+    const { Account: id } = await new STSClient(this.operator).send(new GetCallerIdentityCommand({}));
+    return { id: id!, admin: this.operator };
   }
 
   async account(name = this.fresh('account')): Promise<Account> {
-    const made = await new OrganizationsClient(this.#operator).send(
+    const made = await new OrganizationsClient(this.operator).send(
       new CreateAccountCommand({ AccountName: name, Email: `${name}@example.com` }),
     );
     const id = made.CreateAccountStatus?.AccountId ?? '';
-    return { id, admin: await this.assume(this.#operator, roleArn(id, 'OrganizationAccountAccessRole')) };
+    return { id, admin: await this.assume(this.operator, roleArn(id, 'OrganizationAccountAccessRole')) };
   }
 
   async assume(from: ClientConfig, RoleArn: string, policy?: string): Promise<ClientConfig> {

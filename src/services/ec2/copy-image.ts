@@ -66,13 +66,18 @@ export const copyImage =
     const source = await deps.images.find(input.SourceRegion, input.SourceImageId);
     const newImage = { arn: imageArn(call.region, '*') };
     const newSnapshot = { arn: snapshotArn(call.region, '*') };
+    // What stands in the way of a copy is told after who may ask for one (L-28).
+    const decided = await decide(deps, call, input, input.Name, source, { imageTags, snapshotTags }).then(
+      (copy) => ({ copy }),
+      (refusal: unknown) => ({ refusal }),
+    );
     const [, permit] = await authorizeAll(deps.authorizer, call, 'ec2:CopyImage', [
       {
         resource: await imageResource(deps, call, input.SourceRegion, input.SourceImageId),
         ...(source ? { context: imageContext(source) } : {}),
       },
       { resource: newImage, context: requestTagContext(imageTags) },
-      { resource: newSnapshot, context: requestTagContext(snapshotTags) },
+      { resource: newSnapshot, context: { ...encryptionContext(decided), ...requestTagContext(snapshotTags) } },
     ]);
     await authorizeTagsOnCreate(deps.authorizer, call, 'CopyImage', [
       { resource: newImage, tags: imageTags },
@@ -94,7 +99,8 @@ export const copyImage =
         `Too many AMI copies in progress. The limit is ${LIMITS.imageCopiesMax} for this destination region.`,
       );
     }
-    const copy = await decide(deps, call, input, input.Name, source, { imageTags, snapshotTags });
+    if ('refusal' in decided) throw decided.refusal;
+    const { copy } = decided;
     const id = await deps.db.write(async (tx) => {
       const raced = use && (await deps.idempotency.find(use, tx));
       if (raced) return replayed(raced, hash);
@@ -104,6 +110,10 @@ export const copyImage =
     });
     return { ImageId: id };
   };
+
+/** Whether every new snapshot is encrypted: the final state, encryption by default included (7.3). */
+const encryptionContext = (decided: { readonly copy: ImageCopy } | { readonly refusal: unknown }) =>
+  'copy' in decided ? { 'ec2:Encrypted': decided.copy.devices.every(({ outcome }) => outcome.encrypted) } : {};
 
 function replayed(before: { readonly parametersHash: string; readonly resultId: string }, hash: string): string {
   if (before.parametersHash === hash) return before.resultId;
