@@ -100,7 +100,7 @@ test('kms 11.2: another context does not open, and neither does a neighbour such
   }
 });
 
-test('9: material of one key does not open what it sealed under the name of another', () => {
+test('kms 8.9: material of one key does not open what it sealed under the name of another', () => {
   const current = material();
   const ciphertext = sealCiphertext(KEY, current, new Uint8Array(8), {});
   const renamed = ciphertext.slice();

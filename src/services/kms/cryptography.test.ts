@@ -1,4 +1,4 @@
-/** Encrypt, Decrypt, ReEncrypt, data keys and random bytes through the service (kms §8, §9, §11, §22). */
+/** Encrypt and Decrypt through the service (kms §8, §11). */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -192,104 +192,63 @@ test('kms 1.8, 8.1, 6.6, 9.1, 9.6: what is wrong with a request is said in KMS w
   }
 });
 
-test('9: data keys of every size, with and without plaintext, open by Decrypt', async () => {
-  await using world = await openKms();
-  const key = await newKey(world);
-  for (const [size, length] of [
-    [{ KeySpec: 'AES_128' }, 16],
-    [{ KeySpec: 'AES_256' }, 32],
-    [{ NumberOfBytes: 64 }, 64],
-    [{ NumberOfBytes: 1024 }, 1024],
-  ] as const) {
-    const input = { KeyId: key.KeyId, EncryptionContext: CONTEXT, ...size };
-    const made = await world.as(world.root, 'GenerateDataKey', input);
-    assert.equal(made.Plaintext?.byteLength, length);
-    assert.equal(made.KeyMaterialId, key.CurrentKeyMaterialId);
-    const { CiphertextBlob } = made;
-    const opened = await world.as(world.root, 'Decrypt', { CiphertextBlob, EncryptionContext: CONTEXT });
-    assert.deepEqual(opened.Plaintext, made.Plaintext);
-    const hidden = await world.as(world.root, 'GenerateDataKeyWithoutPlaintext', input);
-    assert.deepEqual(Object.keys(hidden).sort(), ['CiphertextBlob', 'KeyId', 'KeyMaterialId']);
-    const again = { CiphertextBlob: hidden.CiphertextBlob, EncryptionContext: CONTEXT };
-    assert.equal((await world.as(world.root, 'Decrypt', again)).Plaintext?.byteLength, length);
-  }
-  assert.equal((await world.as(world.root, 'GenerateRandom', { NumberOfBytes: 33 })).Plaintext?.byteLength, 33);
-});
-
-test('kms 9.4, 8.11: the rights to make data keys and to re-encrypt are distinct', async () => {
-  await using world = await openKms();
-  const key = await newKey(world);
-  const allow = (Action: string) => ({ Effect: 'Allow', Action, Resource: '*' });
-  const ana = await world.makeUser('ana', [allow('kms:GenerateDataKey'), allow('kms:ReEncryptFrom')]);
-  const made = await world.as(ana, 'GenerateDataKey', { KeyId: key.KeyId, NumberOfBytes: 8 });
-  assert.match(
-    await failureOf(world.as(ana, 'GenerateDataKeyWithoutPlaintext', { KeyId: key.KeyId, NumberOfBytes: 8 })),
-    /^AccessDeniedException: .*kms:GenerateDataKeyWithoutPlaintext on resource/,
-  );
-  const { CiphertextBlob } = made;
-  assert.match(
-    await failureOf(world.as(ana, 'ReEncrypt', { CiphertextBlob, DestinationKeyId: key.KeyId })),
-    /^AccessDeniedException: .*kms:ReEncryptTo on resource/,
-  );
-});
-
-test('kms 8.5, 8.10: ReEncrypt changes key and context', async () => {
-  await using world = await openKms();
-  const from = await newKey(world);
-  const to = await newKey(world);
-  const sealed = await world.as(world.root, 'Encrypt', {
-    KeyId: from.KeyId,
-    Plaintext: text('x'),
-    EncryptionContext: { a: '1' },
-  });
-  const moved = await world.as(world.root, 'ReEncrypt', {
-    CiphertextBlob: sealed.CiphertextBlob,
-    SourceEncryptionContext: { a: '1' },
-    DestinationKeyId: to.Arn,
-    DestinationEncryptionContext: { b: '2' },
-  });
-  const { CiphertextBlob, ...rest } = moved;
-  assert.deepEqual(rest, {
-    SourceKeyId: from.Arn,
-    KeyId: to.Arn,
-    SourceEncryptionAlgorithm: 'SYMMETRIC_DEFAULT',
-    DestinationEncryptionAlgorithm: 'SYMMETRIC_DEFAULT',
-    SourceKeyMaterialId: from.CurrentKeyMaterialId,
-    DestinationKeyMaterialId: to.CurrentKeyMaterialId,
-  });
-  const opened = await world.as(world.root, 'Decrypt', { CiphertextBlob, EncryptionContext: { b: '2' } });
-  assert.deepEqual(opened.Plaintext, text('x'));
-  assert.equal(opened.KeyId, to.Arn);
-  const wrong = {
-    CiphertextBlob: sealed.CiphertextBlob,
-    SourceEncryptionContext: { a: '2' },
-    DestinationKeyId: to.Arn,
-  };
-  assert.equal(await failureOf(world.as(world.root, 'ReEncrypt', wrong)), 'InvalidCiphertextException: ');
-});
-
-test('22: a dry run tells what the call would answer', async () => {
+test('kms 8.3: each call gives another ciphertext; it opens in its Region only, wherever it was kept', async () => {
   await using world = await openKms();
   const { KeyId } = await newKey(world);
-  const would = 'DryRunOperationException: The request would have succeeded, but the DryRun option is set.';
-  const { CiphertextBlob } = await world.as(world.root, 'Encrypt', { KeyId, Plaintext: text('x') });
-  const calls: [string, object][] = [
-    ['Encrypt', { KeyId, Plaintext: text('x') }],
-    ['Decrypt', { CiphertextBlob }],
-    ['Decrypt', { KeyId, DryRunModifiers: ['IGNORE_CIPHERTEXT'] }],
-    ['ReEncrypt', { CiphertextBlob, DestinationKeyId: KeyId }],
-    ['ReEncrypt', { SourceKeyId: KeyId, DestinationKeyId: KeyId, DryRunModifiers: ['IGNORE_CIPHERTEXT'] }],
-    ['GenerateDataKey', { KeyId, NumberOfBytes: 8 }],
-    ['GenerateDataKeyWithoutPlaintext', { KeyId, NumberOfBytes: 8 }],
-  ];
-  for (const [name, input] of calls) {
-    assert.equal(await failureOf(world.as(world.root, name, { ...input, DryRun: true } as never)), would, name);
+  const seal = async () => {
+    const { CiphertextBlob } = await world.as(world.root, 'Encrypt', { KeyId, Plaintext: text('the same') });
+    return Buffer.from(CiphertextBlob!).toString('hex');
+  };
+  const all = await Promise.all(Array.from({ length: 50 }, seal));
+  assert.equal(new Set(all).size, 50);
+  assert.ok(all.every((one) => !one.includes(Buffer.from('the same').toString('hex'))));
+});
+
+test('kms 8.4: a ciphertext names its key, also to another account', async () => {
+  await using world = await openKms();
+  const { Arn } = await newKey(world);
+  const { CiphertextBlob } = await world.as(world.root, 'Encrypt', { KeyId: Arn, Plaintext: text('x') });
+  const eve = await world.makeUser('eve', [], world.other);
+  await world.as(world.root, 'CreateGrant', { KeyId: Arn, GranteePrincipal: eve.arn, Operations: ['Decrypt'] });
+  assert.equal((await world.as(eve, 'Decrypt', { CiphertextBlob })).KeyId, Arn);
+});
+
+test('kms 8.13: at most ten grant tokens of bounded length, each of a grant', async () => {
+  await using world = await openKms();
+  const { KeyId } = await newKey(world);
+  const grant = { KeyId, GranteePrincipal: world.root.arn, Operations: ['Encrypt' as const] };
+  const { GrantToken } = await world.as(world.root, 'CreateGrant', grant);
+  const encrypt = (GrantTokens: string[]) =>
+    failureOf(world.as(world.root, 'Encrypt', { KeyId, Plaintext: text('x'), GrantTokens }));
+  assert.match(await encrypt([]), /^succeeded/);
+  assert.match(await encrypt(Array(10).fill(GrantToken)), /^succeeded/);
+  assert.match(await encrypt(Array(11).fill(GrantToken)), /^ValidationException: .*'grantTokens'/);
+  assert.match(await encrypt(['']), /^ValidationException: .*'grantTokens\.1\.member'/);
+  assert.match(await encrypt(['x'.repeat(8193)]), /^ValidationException/);
+  for (const token of ['x', `${GrantToken}x`, GrantToken!.replace(/^./, (first) => (first === 'A' ? 'B' : 'A'))]) {
+    assert.match(await encrypt([token]), /^InvalidGrantTokenException/);
   }
-  await world.as(world.root, 'DisableKey', { KeyId });
-  for (const [name, input] of calls) {
-    assert.match(
-      await failureOf(world.as(world.root, name, { ...input, DryRun: true } as never)),
-      /^DisabledException/,
-    );
-  }
+});
+
+test('kms 11.2, 11.5, 11.6: the context is in clear in the trail, and policies read its names without case', async () => {
+  await using world = await openKms();
+  const { KeyId } = await newKey(world);
+  const Condition = { StringEquals: { 'kms:EncryptionContext:TEAM': 'core' } };
+  const ana = await world.makeUser('ana', [{ Effect: 'Allow', Action: 'kms:*', Resource: '*', Condition }]);
+  const call = world.callOf(ana);
+  const EncryptionContext = { Team: 'core', Ünit: 'a' };
+  const request = { KeyId, Plaintext: text('x'), EncryptionContext };
+  const { CiphertextBlob } = await world.as(ana, 'Encrypt', request, call);
+  assert.deepEqual(call.audit?.facts.requestParameters, {
+    keyId: KeyId,
+    encryptionAlgorithm: 'SYMMETRIC_DEFAULT',
+    encryptionContext: EncryptionContext,
+  });
+  assert.ok(!Buffer.from(CiphertextBlob!).includes('core'), 'it is not stored');
+  const open = (context: Record<string, string>) =>
+    failureOf(world.as(ana, 'Decrypt', { CiphertextBlob, EncryptionContext: context }));
+  assert.match(await open({ Ünit: 'a', Team: 'core' }), /^succeeded/, 'order is nothing');
+  assert.equal(await open({ team: 'core', Ünit: 'a' }), 'InvalidCiphertextException: ', 'case is something here');
+  assert.equal(await open({ Team: 'core', 'U\u0308nit': 'a' }), 'InvalidCiphertextException: ', 'no normalization');
+  assert.match(await open({ Team: 'Core', Ünit: 'a' }), /^AccessDenied/);
 });
