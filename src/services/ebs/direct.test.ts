@@ -388,7 +388,7 @@ test('E-23: each operation needs its own ebs action on the snapshot', async () =
     CompleteSnapshot: (call) => ebs.complete(call, open!, 1),
   };
   for (const [name, run] of Object.entries(work)) {
-    await fails(run(nobody), 'AccessDeniedException', 403, undefined);
+    await fails(run(nobody), 'AccessDeniedException', 403, 'UNAUTHORIZED_ACCOUNT');
     const arn =
       name === 'StartSnapshot'
         ? 'snapshot/*'

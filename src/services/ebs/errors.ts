@@ -101,7 +101,9 @@ const volumeReasons: Readonly<Partial<Record<VolumeRefusalReason, Answer>>> = {
 export function translateEbs(error: unknown, operation: string): Error | undefined {
   if (error instanceof ApiError) return error;
   if (error instanceof Denied) {
-    if (!error.action.startsWith('kms:')) return ebsError('AccessDeniedException', error.text, { cause: error });
+    if (!error.action.startsWith('kms:')) {
+      return ebsError('AccessDeniedException', error.text, { reason: 'UNAUTHORIZED_ACCOUNT', cause: error });
+    }
     // E-21: a denied data key for a new snapshot is another error than a key that may not be read with.
     const isGenerate = operation === 'StartSnapshot' && error.action.startsWith('kms:GenerateDataKey');
     return withCause(isGenerate ? keyUnusable() : keyNotFound(), error);
