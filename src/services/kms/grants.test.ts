@@ -188,7 +188,7 @@ test('kms 15.9, 15.10: a grantee passes on no more than it has, under constraint
   }
 });
 
-test('kms 15.12, 15.13: who may retire and revoke', async () => {
+test('kms 5.2, 15.12, 15.13: who may retire and revoke', async () => {
   await using world = await openKms();
   const { KeyId, Arn } = await newKey(world);
   const ana = await world.makeUser('ana', []);
