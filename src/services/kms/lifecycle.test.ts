@@ -21,7 +21,7 @@ async function newKey(world: World, input = {}) {
 const describe = async (world: World, KeyId: string | undefined) =>
   (await world.as(world.root, 'DescribeKey', { KeyId })).KeyMetadata!;
 
-test('4, 5, 19: enable, disable, schedule, cancel, and what each state refuses', async () => {
+test('kms 4.2, 4.3, 4.6, 5.1, 19.1 to 19.3: enable, disable, schedule, cancel, and what each state refuses', async () => {
   await using world = await openKms();
   const { KeyId, Arn } = await newKey(world);
   const call = (name: string, input: object) => failureOf(world.as(world.root, name, { KeyId, ...input } as never));
@@ -71,7 +71,7 @@ test('kms 19.4, 12.8, 26.7: a key is gone when its window ends, with aliases, gr
   assert.equal(events.length, 1);
 });
 
-test('16: rotation by schedule and on demand opens what older material sealed', async () => {
+test('kms 16.1 to 16.3, 16.5 to 16.7: rotation by schedule and on demand opens what older material sealed', async () => {
   await using world = await openKms();
   const { KeyId, Arn, CurrentKeyMaterialId } = await newKey(world);
   const status = () => world.as(world.root, 'GetKeyRotationStatus', { KeyId });
