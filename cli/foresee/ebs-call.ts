@@ -1,0 +1,122 @@
+/**
+ * The condition values of a KMS call that EBS makes in the name of a caller (K-11, K-12, P-2 to P-4): what a policy may
+ * ask about it, what such a call never has, and what nobody can know beforehand.
+ */
+import type { ContextLookup } from '../../policy/conditions.ts';
+import type { ConditionValue } from '../../policy/decision.ts';
+import type { FoundKey } from './key.ts';
+import type { EbsKeyAction } from './needs.ts';
+import type { KnownPrincipal } from './principal.ts';
+
+export interface EbsCall {
+  readonly action: EbsKeyAction;
+  readonly region: string;
+  readonly known: KnownPrincipal;
+  readonly keyArn: string;
+  readonly keyAccount: string;
+  /** Absent where the key could not be described. */
+  readonly key?: FoundKey;
+  readonly ebsId?: string;
+  readonly sameKey?: boolean;
+  readonly callerOrganization?: { readonly id?: string; readonly path?: string };
+  readonly ownerOrganization?: { readonly id?: string; readonly path?: string };
+  readonly aliases?: readonly string[];
+  readonly keyTags?: Readonly<Record<string, string>>;
+}
+
+/** Never there: the call comes from AWS, not from the caller's address (K-12). */
+const NEVER = ['aws:sourceip', 'aws:sourcevpc', 'aws:sourcevpce', 'aws:vpcsourceip', 'kms:requestalias'];
+
+/** Condition keys that a call of EBS cannot meet whatever the caller does. */
+export function cannotBeMet(key: string): boolean {
+  return NEVER.includes(key);
+}
+
+export function ebsPrincipal(region: string): string {
+  return `ec2.${region}.amazonaws.com`;
+}
+
+/** Values by lower-case name; `undefined` is known to be absent. */
+export function ebsConditions(call: EbsCall): Map<string, ConditionValue | undefined> {
+  const { action, region, known, keyAccount, key } = call;
+  const { principal } = known;
+  const values = new Map<string, ConditionValue | undefined>(NEVER.map((name) => [name, undefined]));
+  const set = (name: string, value: ConditionValue | undefined) => values.set(name, value);
+  set('aws:principalarn', principal.arn);
+  set('aws:principalaccount', principal.account);
+  set('aws:principaltype', { user: 'User', root: 'Account' }[principal.kind as string] ?? 'AssumedRole');
+  set('aws:principalisawsservice', false);
+  set('aws:viaawsservice', true);
+  set('aws:securetransport', true);
+  set('aws:requestedregion', region);
+  set('aws:resourceaccount', keyAccount);
+  set('aws:currenttime', new Date());
+  set('aws:epochtime', Math.floor(Date.now() / 1000));
+  if (principal.kind === 'user') {
+    set('aws:username', principal.name);
+    set('aws:userid', known.uniqueId);
+  } else {
+    set('aws:username', undefined);
+    if (principal.sessionArn) set('aws:userid', `${known.uniqueId}:${principal.sessionArn.split('/').at(-1)}`);
+    if (principal.kind === 'root') set('aws:userid', principal.account);
+  }
+  for (const [name, value] of Object.entries(known.tags)) set(`aws:principaltag/${name.toLowerCase()}`, value);
+  organization(set, 'principal', call.callerOrganization);
+  organization(set, 'resource', call.ownerOrganization);
+  for (const [name, value] of Object.entries(call.keyTags ?? {})) set(`aws:resourcetag/${name.toLowerCase()}`, value);
+  set('kms:viaservice', ebsPrincipal(region));
+  set('kms:calleraccount', principal.account);
+  set('kms:grantisforawsresource', action === 'kms:CreateGrant' ? true : undefined);
+  if (call.aliases) set('kms:resourcealiases', call.aliases);
+  if (key) keyConditions(set, key);
+  const hasContext = action !== 'kms:DescribeKey';
+  set('kms:encryptioncontextkeys', hasContext ? ['aws:ebs:id'] : undefined);
+  if (!hasContext || call.ebsId !== undefined)
+    set('kms:encryptioncontext:aws:ebs:id', hasContext ? call.ebsId : undefined);
+  const cryptographic = hasContext && action !== 'kms:CreateGrant';
+  set('kms:encryptionalgorithm', cryptographic ? 'SYMMETRIC_DEFAULT' : undefined);
+  const reEncrypts = action === 'kms:ReEncryptFrom' || action === 'kms:ReEncryptTo';
+  if (!reEncrypts || call.sameKey !== undefined) set('kms:reencryptonsamekey', reEncrypts ? call.sameKey : undefined);
+  if (action === 'kms:CreateGrant') {
+    set('kms:grantoperations', ['Decrypt']);
+    set('kms:grantconstrainttype', 'EncryptionContextSubset');
+    set('kms:retiringprincipal', ebsPrincipal(region));
+  }
+  return values;
+}
+
+type Setter = (name: string, value: ConditionValue | undefined) => void;
+
+function organization(set: Setter, whose: 'principal' | 'resource', standing: EbsCall['callerOrganization']): void {
+  if (!standing) return;
+  set(`aws:${whose}orgid`, standing.id);
+  if (standing.path !== undefined || standing.id === undefined) {
+    set(`aws:${whose}orgpaths`, standing.path === undefined ? undefined : [standing.path]);
+  }
+}
+
+function keyConditions(set: Setter, { metadata }: FoundKey): void {
+  set('kms:keyspec', metadata.KeySpec);
+  set('kms:customermasterkeyspec', metadata.KeySpec);
+  set('kms:keyusage', metadata.KeyUsage);
+  set('kms:customermasterkeyusage', metadata.KeyUsage);
+  set('kms:keyorigin', metadata.Origin);
+  set('kms:multiregion', metadata.MultiRegion ?? false);
+  set('kms:multiregionkeytype', metadata.MultiRegionConfiguration?.MultiRegionKeyType);
+}
+
+/** Looks values up, and notes in `uncertain` every key that nobody can know before the call is made. */
+export function lookupOf(
+  values: ReadonlyMap<string, ConditionValue | undefined>,
+  uncertain: Set<string>,
+  tagsKnown: boolean,
+): ContextLookup {
+  return (key) => {
+    if (values.has(key)) return values.get(key);
+    // Tags are listed whole with the principal, so that one that is not there is known to be absent.
+    if (key.startsWith('aws:principaltag/') && tagsKnown) return undefined;
+    if (key.startsWith('kms:encryptioncontext:') && key !== 'kms:encryptioncontext:aws:ebs:id') return undefined;
+    uncertain.add(key);
+    return undefined;
+  };
+}

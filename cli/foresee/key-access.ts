@@ -1,0 +1,282 @@
+/**
+ * What a principal may do with a KMS key when EBS calls in its name: the layers that the caller of the tool can see,
+ * judged by the evaluator that the server judges by. A layer that cannot be seen makes the answer `unknown`, unless what
+ * is seen denies whatever that layer says.
+ */
+import { contextKeysOf } from '../../policy/context-keys.ts';
+import { type DecisionRequest, decide, type PoliciesInForce } from '../../policy/decide.ts';
+import type { Decision, GrantView } from '../../policy/decision.ts';
+import { compilePolicy } from '../../policy/document.ts';
+import { matchPolicy, type NamedPolicy } from '../../policy/evaluate.ts';
+import { isUniqueId } from '../../policy/principals.ts';
+import { type EbsCall, ebsConditions, lookupOf } from './ebs-call.ts';
+import { type Hindrance, hindrances } from './hindrances.ts';
+import { identityPolicies, type PlacedPolicy } from './identity-policies.ts';
+import { type FoundKey, keyAliases, keyGrants, keyPolicy, keyTags } from './key.ts';
+import type { EbsKeyAction } from './needs.ts';
+import { standingOf } from './organization.ts';
+import { type KnownPrincipal, lookUpPrincipal, type Principal, viewOf } from './principal.ts';
+import { simulate } from './simulate.ts';
+import type { Seen, Unseen, Views } from './views.ts';
+
+export interface KeyQuestion {
+  readonly principal: Principal;
+  /** As `findKey` found it, or its ARN alone where only its owner may describe it. */
+  readonly key: FoundKey | { readonly arn: string; readonly account: string };
+  readonly actions: readonly EbsKeyAction[];
+  /** Encryption context `aws:ebs:id` of the call, where known. */
+  readonly ebsId?: string;
+  readonly sameKey?: boolean;
+}
+
+export type KeyVerdict = { readonly action: EbsKeyAction; readonly keyArn: string; readonly principal: Principal } & (
+  | { readonly verdict: 'allowed'; readonly layer: Decision['layer'] }
+  | {
+      readonly verdict: 'denied';
+      readonly layer: Decision['layer'];
+      readonly explicit: boolean;
+      /** The tail of AWS's denial text. */
+      readonly because: string;
+      /** Statements that deny, and Allow statements that only just fail. */
+      readonly hindrances: readonly Hindrance[];
+      /** Unique ids of principals that are gone, in statements or grants that would have allowed it (P-14). */
+      readonly stale: readonly string[];
+    }
+  | {
+      readonly verdict: 'unknown';
+      readonly unseen: readonly Unseen[];
+      /** Condition keys that only the call itself will have. */
+      readonly depends: readonly string[];
+      /** What would hold if nothing unseen spoke against it. */
+      readonly otherwise: 'allowed' | 'denied';
+    }
+);
+
+/** Judges every action of the question. */
+export async function keyAccess(views: Views, question: KeyQuestion): Promise<KeyVerdict[]> {
+  const layers = await gather(views, question);
+  const verdicts: KeyVerdict[] = [];
+  for (const action of question.actions) verdicts.push(await judge(views, question, layers, action));
+  return verdicts;
+}
+
+interface Layers {
+  readonly known: KnownPrincipal;
+  readonly identity: Seen<{ readonly identity: readonly PlacedPolicy[]; readonly boundary?: PlacedPolicy }>;
+  readonly resource: Seen<PlacedPolicy>;
+  readonly grants: Seen<GrantView[]>;
+  readonly serviceControl: Seen<readonly (readonly PlacedPolicy[])[]>;
+  readonly resourceControl: Seen<readonly (readonly PlacedPolicy[])[]>;
+  readonly call: Omit<EbsCall, 'action'>;
+  readonly unseen: readonly Unseen[];
+}
+
+async function gather(views: Views, question: KeyQuestion): Promise<Layers> {
+  const { key } = question;
+  const looked = await lookUpPrincipal(views, question.principal);
+  const known =
+    looked.seen && looked.value !== 'missing'
+      ? looked.value
+      : { principal: question.principal, uniqueId: '', tags: {} };
+  const { principal } = known;
+  const identity = looked.seen ? await identityOf(views, looked.value) : looked;
+  const caller = await standingOf(views, principal.account);
+  const owner = await standingOf(views, key.account);
+  // Service control policies do not bind service-linked roles; resource control policies no AWS managed key.
+  const exempt = principal.kind === 'service-linked-role';
+  const awsManaged = 'awsManaged' in key && key.awsManaged;
+  const resource = await keyPolicy(views, key.arn);
+  const grants = await keyGrants(views, key.arn);
+  const asked = new Set(
+    [...(identity.seen ? identity.value.identity : []), ...(resource.seen ? [resource.value] : [])]
+      .flatMap(({ document }) => contextKeysOf(document))
+      .map((name) => name.toLowerCase()),
+  );
+  const aliases = asked.has('kms:resourcealiases') ? await keyAliases(views, key.arn) : undefined;
+  const tags = [...asked].some((name) => name.startsWith('aws:resourcetag/'))
+    ? await keyTags(views, key.arn)
+    : undefined;
+  const call = {
+    region: views.region,
+    known,
+    keyArn: key.arn,
+    keyAccount: key.account,
+    callerOrganization: placeIn(caller),
+    ownerOrganization: placeIn(owner),
+    ...('metadata' in key ? { key } : {}),
+    ...(question.ebsId === undefined ? {} : { ebsId: question.ebsId }),
+    ...(question.sameKey === undefined ? {} : { sameKey: question.sameKey }),
+    ...(aliases?.seen ? { aliases: aliases.value } : {}),
+    ...(tags?.seen ? { keyTags: tags.value } : {}),
+  };
+  const serviceControl = exempt ? NOTHING : caller.serviceControl;
+  const resourceControl = awsManaged ? NOTHING : owner.resourceControl;
+  const layers = { identity, resource, grants, serviceControl, resourceControl };
+  const unseen = Object.values(layers).filter((layer): layer is Unseen => !layer.seen);
+  return { known, ...layers, call, unseen };
+}
+
+const NOTHING = { seen: true, value: [] } as const;
+
+async function identityOf(views: Views, known: KnownPrincipal | 'missing') {
+  return known === 'missing' ? ({ seen: true, value: { identity: [] } } as const) : identityPolicies(views, known);
+}
+
+function placeIn({
+  organizationId: id,
+  organizationPath: path,
+}: {
+  organizationId?: string;
+  organizationPath?: string;
+}) {
+  return { ...(id === undefined ? {} : { id }), ...(path === undefined ? {} : { path }) };
+}
+
+async function judge(views: Views, question: KeyQuestion, layers: Layers, action: EbsKeyAction): Promise<KeyVerdict> {
+  const { known, call } = layers;
+  const values = ebsConditions({ ...call, action });
+  const uncertain = new Set<string>();
+  const told = { action, keyArn: question.key.arn, principal: known.principal };
+  // What the policies of a principal say may be asked for where they cannot be read.
+  const simulated =
+    (layers.identity.seen && layers.serviceControl.seen) || !views.inAccount(known.principal.account)
+      ? undefined
+      : await simulate(views, known, action, question.key.arn, values);
+  const answered = (layer: Seen<unknown>) =>
+    simulated?.seen && (layer === layers.identity || (layer === layers.serviceControl && simulated.value.organization));
+  const missing = layers.unseen.filter((layer) => !answered(layer));
+  const hidden = (layer: Seen<unknown>) => !layer.seen && !answered(layer);
+  const policies: PoliciesInForce = {
+    ...(layers.identity.seen
+      ? {
+          identity: layers.identity.value.identity.map(named),
+          ...(layers.identity.value.boundary ? { boundary: named(layers.identity.value.boundary) } : {}),
+        }
+      : simulated?.seen
+        ? simulated.value.own
+        : { identity: [ALLOWS] }),
+    ...(layers.resource.seen
+      ? { resource: named(layers.resource.value) }
+      : { resource: { name: 'key policy', policy: allowing(viewOf(known.principal, known.uniqueId).arn) } }),
+    ...controlLevels(layers.serviceControl, simulated),
+    ...(layers.resourceControl.seen
+      ? { resourceControl: layers.resourceControl.value.map((level) => level.map(named)) }
+      : {}),
+  };
+  const hasContext = action !== 'kms:DescribeKey' && call.ebsId !== undefined;
+  const request: DecisionRequest = {
+    principal: viewOf(known.principal, known.uniqueId),
+    action,
+    resource: question.key.arn,
+    resourceAccount: question.key.account,
+    kind: 'kms-key',
+    context: lookupOf(values, uncertain, known.uniqueId !== ''),
+    policies,
+    ...(hasContext ? { encryptionContext: { 'aws:ebs:id': call.ebsId as string } } : {}),
+    proposedGrant: { operations: ['Decrypt'], encryptionContextSubset: { 'aws:ebs:id': call.ebsId ?? '' } },
+    ...(layers.grants.seen ? { grants: layers.grants.value } : {}),
+  };
+  // The best that unseen grants could do; policies that are unseen were taken to allow above.
+  const best = decide(hidden(layers.grants) ? { ...request, grants: [grantOf(request)] } : request);
+  if (!best.allowed && (uncertain.size === 0 || deniesSurely(request, best, uncertain))) {
+    const placed = [
+      ...(layers.identity.seen ? [...layers.identity.value.identity, ...boundaryOf(layers.identity.value)] : []),
+      ...(layers.resource.seen ? [layers.resource.value] : []),
+      ...(layers.serviceControl.seen ? layers.serviceControl.value.flat() : []),
+      ...(layers.resourceControl.seen ? layers.resourceControl.value.flat() : []),
+    ];
+    return {
+      ...told,
+      verdict: 'denied',
+      layer: best.layer,
+      explicit: best.explicit,
+      because: best.because,
+      hindrances: hindrances(request, placed, best),
+      stale: staleIds(request, layers),
+    };
+  }
+  const onlyGrants = missing.length > 0 && missing.every((layer) => layer === layers.grants);
+  const surely = missing.length === 0 || (onlyGrants && decide(request).allowed);
+  if (best.allowed && surely && uncertain.size === 0) return { ...told, verdict: 'allowed', layer: best.layer };
+  return {
+    ...told,
+    verdict: 'unknown',
+    unseen: missing,
+    depends: [...uncertain],
+    otherwise: best.allowed ? 'allowed' : 'denied',
+  };
+}
+
+function boundaryOf({ boundary }: { readonly boundary?: PlacedPolicy }): PlacedPolicy[] {
+  return boundary ? [boundary] : [];
+}
+
+function controlLevels(
+  seen: Layers['serviceControl'],
+  simulated: Awaited<ReturnType<typeof simulate>> | undefined,
+): Pick<PoliciesInForce, 'serviceControl'> {
+  if (seen.seen) return seen.value.length > 0 ? { serviceControl: seen.value.map((level) => level.map(named)) } : {};
+  // An empty level allows nothing, which is what the simulator said.
+  if (simulated?.seen && simulated.value.organization === 'denied') return { serviceControl: [[]] };
+  return {};
+}
+
+/** An explicit deny that looks at nothing uncertain holds whatever the call will be like. */
+function deniesSurely(request: DecisionRequest, decision: Decision, uncertain: ReadonlySet<string>): boolean {
+  if (!decision.explicit) return false;
+  const { identity, boundary, resource, serviceControl, resourceControl } = request.policies;
+  const all = [
+    ...identity,
+    ...(boundary ? [boundary] : []),
+    ...(resource ? [resource] : []),
+    ...(serviceControl?.flat() ?? []),
+    ...(resourceControl?.flat() ?? []),
+  ];
+  return all
+    .flatMap((one) => matchPolicy(one, request))
+    .some(({ effect, statement }) => effect === 'Deny' && statement.conditions.every(({ key }) => !uncertain.has(key)));
+}
+
+/** Principals that are gone stay in policies and grants by their unique ids, and their namesakes inherit nothing. */
+function staleIds(request: DecisionRequest, { resource, grants }: Layers): string[] {
+  const prefix = request.principal.type === 'User' ? 'AIDA' : 'AROA';
+  const stale = new Set<string>();
+  const written = resource.seen ? (resource.value.document.match(/\b(?:AIDA|AROA)[A-Z0-9]{12,28}\b/g) ?? []) : [];
+  const holders = grants.seen ? grants.value.map(({ granteePrincipal }) => granteePrincipal) : [];
+  for (const id of [...written, ...holders].filter((one) => isUniqueId(one) && one.startsWith(prefix))) {
+    if (id === request.principal.uniqueId) continue;
+    const asOnce = { ...request, principal: { ...request.principal, uniqueId: id } };
+    const before = { resource: statements(request), once: statements(asOnce) };
+    const byGrant =
+      grants.seen && grants.value.some((one) => one.granteePrincipal === id && covers(one, request.action));
+    if (before.once > before.resource || byGrant) stale.add(id);
+  }
+  return [...stale];
+}
+
+function statements(request: DecisionRequest): number {
+  const { resource } = request.policies;
+  return resource ? matchPolicy(resource, request).filter(({ effect }) => effect === 'Allow').length : 0;
+}
+
+function covers({ operations }: GrantView, action: string): boolean {
+  return operations.some((operation) => `kms:${operation}` === action);
+}
+
+function named({ name, document }: PlacedPolicy): NamedPolicy {
+  return { name, policy: compilePolicy(document) };
+}
+
+const ALLOWS: NamedPolicy = {
+  name: 'unseen',
+  policy: compilePolicy('{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}'),
+};
+
+function allowing(arn: string) {
+  const Statement = { Effect: 'Allow', Principal: { AWS: arn }, Action: '*', Resource: '*' };
+  return compilePolicy(JSON.stringify({ Version: '2012-10-17', Statement }));
+}
+
+function grantOf({ principal, action }: DecisionRequest): GrantView {
+  return { grantId: 'unseen', granteePrincipal: principal.arn, operations: [action.slice('kms:'.length), 'Decrypt'] };
+}
