@@ -1,25 +1,18 @@
 /** `ingot import`: a disk into a snapshot, and with --name into an AMI. */
-import { createHash } from 'node:crypto';
-import { CompleteSnapshotCommand, StartSnapshotCommand } from '@aws-sdk/client-ebs';
+import { StartSnapshotCommand } from '@aws-sdk/client-ebs';
 import { DeleteSnapshotCommand, type Snapshot } from '@aws-sdk/client-ec2';
 import { type Aws, connect, resolveKey } from './aws.ts';
 import type { ConnectionOptions } from './connection-options.ts';
-import { BLOCK_BYTES, GIB } from './disk/block.ts';
+import { BLOCK_BYTES } from './disk/block.ts';
 import type { DiskFormat } from './disk/format.ts';
-import { bootModeOf, sizeByGpt } from './disk/partitions.ts';
+import { bootModeOf } from './disk/partitions.ts';
 import { type Disk, openDisk, type SourceIdentity, withoutSecrets } from './disk/source.ts';
+import { volumeSizeOf } from './disk/volume-size.ts';
 import { listBlocks } from './ebs/read-blocks.ts';
 import { findSnapshot, resolveSnapshot, snapshotCompleted } from './ebs/snapshots.ts';
-import {
-  BlockLog,
-  type ImageChoice,
-  type ImportState,
-  readState,
-  removeState,
-  saveState,
-  type Tag,
-} from './ebs/state.ts';
-import { type Parent, type Uploaded, uploadBlocks } from './ebs/upload.ts';
+import { type ImageChoice, type ImportState, readState, removeState, saveState, type Tag } from './ebs/state.ts';
+import type { Parent, Uploaded } from './ebs/upload.ts';
+import { type DiskUpload, UPLOAD_TIMEOUT_MINUTES, uploadDisk } from './ebs/upload-disk.ts';
 import { CliError, describeFailure, InterruptedError, UsageError } from './error.ts';
 import { interruptSignal } from './interrupt.ts';
 import { size } from './pace.ts';
@@ -44,9 +37,6 @@ export interface ImportOptions extends ConnectionOptions {
   readonly discard?: string;
   readonly json?: true;
 }
-
-/** An upload that rests so long is given up by EBS: a night and a day, so that it can be resumed the next morning. */
-const UPLOAD_TIMEOUT_MINUTES = 36 * 60;
 
 export async function importDisk(source: string | undefined, options: ImportOptions): Promise<void> {
   const report = new Report(options);
@@ -94,7 +84,7 @@ async function begin(
     signal,
   });
   try {
-    const volumeSizeGiB = volumeSize(disk, options, parent?.volumeSizeGiB ?? 1);
+    const volumeSizeGiB = volumeSizeOf(disk, options.volumeSize, parent?.volumeSizeGiB ?? 1, '--volume-size');
     const image = options.name === undefined ? undefined : imageChoice(options.name, disk, options);
     const started = await aws.ebs.send(
       new StartSnapshotCommand({
@@ -154,27 +144,6 @@ async function readParent(aws: Aws, id: string, report: Report, signal: AbortSig
     listBlocks(aws.ebs, snapshotId, signal),
   );
   return { snapshotId, ...listing };
-}
-
-function volumeSize(disk: Disk, options: ImportOptions, leastGiB: number): number {
-  const byTable = sizeByGpt(disk.head);
-  if (options.volumeSize !== undefined) {
-    const needed = Math.ceil((disk.sizeBytes ?? 0) / GIB);
-    if (disk.identity.kind === 'file' && options.volumeSize < needed) {
-      throw new UsageError(`--volume-size ${options.volumeSize} is too small: the disk needs ${needed} GiB.`);
-    }
-    return Math.max(options.volumeSize, leastGiB);
-  }
-  if (disk.sizeBytes === undefined) {
-    throw new UsageError('How large the disk is cannot be seen from its beginning: say it with --volume-size GIB.');
-  }
-  if (byTable !== undefined && byTable > disk.sizeBytes) {
-    throw new CliError(
-      `The disk is cut short: its partition table is for ${size(byTable)}, and there are ${size(disk.sizeBytes)}. ` +
-        'To import it all the same, give --volume-size.',
-    );
-  }
-  return Math.max(Math.ceil(disk.sizeBytes / GIB), leastGiB);
 }
 
 function imageChoice(name: string, disk: Disk, options: ImportOptions): ImageChoice {
@@ -239,7 +208,10 @@ async function finish(run: Run, options: ImportOptions, report: Report, signal: 
   const started = performance.now();
   const before = await findSnapshot(aws.ec2, state.snapshotId, signal);
   // An import may have been stopped between the end of the upload and the registration.
-  const upload = before.State === 'completed' ? undefined : await uploadAll(run, options.parallel, report, signal);
+  const upload =
+    before.State === 'completed'
+      ? undefined
+      : await uploadDisk(aws.ebs, disk, uploadOf(run, options.parallel, signal), report);
   const snapshot = await report.waiting(`Waiting until ${state.snapshotId} is completed`, () =>
     snapshotCompleted(aws.ec2, state.snapshotId, signal),
   );
@@ -250,54 +222,10 @@ async function finish(run: Run, options: ImportOptions, report: Report, signal: 
   tell(report, { state, snapshot, imageId, upload, seconds: (performance.now() - started) / 1000, disk });
 }
 
-async function uploadAll(
-  { aws, disk, state, parent, resumed }: Run,
-  lanes: number,
-  report: Report,
-  signal: AbortSignal,
-) {
-  await using log = await BlockLog.open(state.snapshotId);
-  const bar = report.bar('Uploading', disk.dataBytes);
-  let uploaded: Uploaded;
-  try {
-    uploaded = await uploadBlocks(aws.ebs, disk, {
-      snapshotId: state.snapshotId,
-      volumeSizeGiB: state.volumeSizeGiB,
-      parent,
-      log,
-      logIsOfThisDisk: resumed && disk.identity.kind === 'file' && !isStreamed(disk),
-      lanes,
-      signal,
-      progress: (bytes) => bar.advance(bytes),
-    });
-  } catch (error) {
-    bar.stop();
-    throw error;
-  }
-  bar.done(`${size(uploaded.written * BLOCK_BYTES)} uploaded`);
-  const digests = log.digests();
-  const linear = createHash('sha256');
-  for (const digest of digests) linear.update(digest);
-  await aws.ebs.send(
-    new CompleteSnapshotCommand({
-      SnapshotId: state.snapshotId,
-      ChangedBlocksCount: digests.length,
-      // Over no blocks at all there is no checksum.
-      ...(digests.length > 0
-        ? {
-            Checksum: linear.digest('base64'),
-            ChecksumAlgorithm: 'SHA256' as const,
-            ChecksumAggregationMethod: 'LINEAR' as const,
-          }
-        : {}),
-    }),
-    { abortSignal: signal },
-  );
-  return uploaded;
+function uploadOf({ state, parent, resumed }: Run, lanes: number, signal: AbortSignal): DiskUpload {
+  const { snapshotId, volumeSizeGiB } = state;
+  return { snapshotId, volumeSizeGiB, parent, resumed, lanes, signal };
 }
-
-/** A compressed file gives its blocks in order, like a stream: all are looked at again. */
-const isStreamed = (disk: Disk) => ['gzip', 'zstd', 'xz'].includes(disk.format);
 
 function tell(
   report: Report,

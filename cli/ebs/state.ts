@@ -95,6 +95,7 @@ export class BlockLog implements AsyncDisposable {
   }
 
   static async open(snapshotId: string): Promise<BlockLog> {
+    await mkdir(stateDir(), { recursive: true, mode: 0o700 });
     const file = await open(logPath(snapshotId), 'a+', PRIVATE);
     const bytes = await file.readFile();
     const digests = new Map<number, Buffer>();
