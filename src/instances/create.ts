@@ -33,6 +33,7 @@ import { LAUNCH, REBOOT, START, STOP, TERMINATE } from './programs.ts';
 import { PENDING, USER_SHUTDOWN, userInitiated } from './reasons.ts';
 import { recordLaunch } from './record-launch.ts';
 import { recover } from './recover.ts';
+import { replaceRootProgram, rootReplacementsOf } from './root-replacement.ts';
 import { hold, rebootProgram, release, startProgram, stopProgram, terminateProgram } from './stop.ts';
 import { findInstance, recordOf, selectInstances } from './tables.ts';
 
@@ -47,6 +48,7 @@ export function createInstances(deps: InstancesDeps): Instances {
   ctx.jobs.register(terminateProgram(ctx));
   ctx.jobs.register(rebootProgram(ctx));
   ctx.jobs.register(forgetProgram(ctx));
+  ctx.jobs.register(replaceRootProgram(ctx));
   ctx.driver.onExit((exit) => {
     onMachineExit(ctx, exit).catch((error: unknown) =>
       ctx.log.error({ instanceId: exit.instanceId, error }, 'the end of a machine could not be recorded'),
@@ -57,6 +59,7 @@ export function createInstances(deps: InstancesDeps): Instances {
     ...changesOf(ctx),
     ...attributesOf(ctx),
     ...attachmentsOf(ctx),
+    ...rootReplacementsOf(ctx),
     ...forImages(ctx),
     health: (record) => healthOf(ctx, record),
     consoleOutput: (permit) => readConsole(ctx, idOf(permit)),
@@ -279,7 +282,10 @@ function forImages(ctx: Context): Pick<Instances, 'imageSource' | 'pauseForImage
     async imageSource(region: Region, id: string): Promise<InstanceSource | undefined> {
       const record = await findInstance(reading(ctx), id);
       if (record?.region !== region || record.state === 'terminated') return undefined;
-      const attached = (await volumesOf(ctx, record)).map((volume) => attachedVolume(volume, record.id));
+      const attached = (await volumesOf(ctx, record))
+        .map((volume) => attachedVolume(volume, record.id))
+        // One that is on its way in may yet be refused, or be about to take the place of another.
+        .filter(({ state }) => state !== 'attaching');
       return {
         instanceId: record.id,
         ownerId: record.ownerId,

@@ -15,6 +15,7 @@ import type { ImageRecord, InstancesForImages } from '../images/images.ts';
 import type { SubnetRecord } from '../network/network.ts';
 import type { Tag } from '../tags/tags.ts';
 import type { EncryptionOutcome, VolumeRequest } from '../volumes/volumes.ts';
+import type { RootReplacements } from './root-replacement.ts';
 
 export type InstanceState = 'pending' | 'running' | 'shutting-down' | 'terminated' | 'stopping' | 'stopped';
 
@@ -156,9 +157,10 @@ export type InstanceRefusalReason =
   | 'device-is-root'
   | 'profile-given'
   | 'association-not-found'
-  | 'zone-mismatch';
+  | 'zone-mismatch'
+  | 'root-replacement-under-way';
 
-export interface Instances extends InstancesForImages {
+export interface Instances extends InstancesForImages, RootReplacements {
   find(region: Region, id: string): Promise<InstanceRecord | undefined>;
   /** Terminated ones for about an hour (L-2). */
   list(account: AccountId, region: Region): Promise<InstanceRecord[]>;

@@ -11,7 +11,7 @@ import type { MachineVolume } from './machine.ts';
 import { startMachine } from './machine-of.ts';
 import { FORGET, LAUNCH } from './programs.ts';
 import { launchFailure, SERVER_ERROR, START_FAILED } from './reasons.ts';
-import { findInstance } from './tables.ts';
+import { findInstance, selectReplacements } from './tables.ts';
 
 export interface Launch {
   readonly id: InstanceId;
@@ -94,7 +94,11 @@ export function forgetProgram(ctx: Context): Program<{ id: InstanceId }> {
     const left = (record.terminatedAt?.getTime() ?? 0) + SHOWN_MS - ctx.clock().getTime();
     if (left > 0) return { kind: 'nap', ms: left };
     await ctx.db.write(async (tx) => {
-      await ctx.tags.removeAll(tx, record.ownerId, record.region, id);
+      const tasks = await selectReplacements(writing(tx)).where('instance_id', '=', id).execute();
+      for (const each of [id, ...tasks.map((task) => task.id)]) {
+        await ctx.tags.removeAll(tx, record.ownerId, record.region, each);
+      }
+      await writing(tx).deleteFrom('root_replacements').where('instance_id', '=', id).execute();
       await writing(tx).deleteFrom('instances').where('id', '=', id).execute();
     });
     return { kind: 'done' };

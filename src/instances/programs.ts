@@ -5,3 +5,4 @@ export const STOP = 'instances.stop';
 export const TERMINATE = 'instances.terminate';
 export const REBOOT = 'instances.reboot';
 export const FORGET = 'instances.forget';
+export const REPLACE_ROOT = 'instances.replace-root';

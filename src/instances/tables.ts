@@ -3,9 +3,23 @@ import { type Kysely, sql } from 'kysely';
 import type { Migration } from '../db/db.ts';
 import type { AccountId, InstanceId, Region } from '../ids.ts';
 import type { InstanceRecord, InstanceState } from './instances.ts';
+import type { RootReplacement } from './root-replacement.ts';
 
 export interface InstancesTables {
   instances: InstanceRow;
+  root_replacements: ReplacementRow;
+}
+
+interface ReplacementRow {
+  id: string;
+  owner_id: AccountId;
+  region: Region;
+  instance_id: InstanceId;
+  state: RootReplacement['state'];
+  started_at: number;
+  completed_at: number | null;
+  /** JSON of the record's other members. */
+  document: string;
 }
 
 interface InstanceRow {
@@ -47,6 +61,20 @@ export const instancesMigrations: readonly Migration[] = [
     id: 'instances-0002',
     async up(schema: Kysely<unknown>) {
       await sql.raw('alter table instances add column user_data blob').execute(schema);
+    },
+  },
+  {
+    id: 'instances-0003',
+    async up(schema: Kysely<unknown>) {
+      await sql
+        .raw(
+          `create table root_replacements (
+            id text primary key, owner_id text not null, region text not null, instance_id text not null,
+            state text not null, started_at integer not null, completed_at integer, document text not null)`,
+        )
+        .execute(schema);
+      await sql.raw('create index root_replacements_instance on root_replacements (instance_id)').execute(schema);
+      await sql.raw('create index root_replacements_owner on root_replacements (owner_id, region)').execute(schema);
     },
   },
 ];
@@ -108,6 +136,52 @@ function columnsOf(record: InstanceRecord) {
     state,
     launch_time: launchTime.getTime(),
     terminated_at: terminatedAt?.getTime() ?? null,
+    document: JSON.stringify(rest),
+  };
+}
+
+// Replacements of root volumes ----------------------------------------------------------------------------------------
+
+export const selectReplacements = (queries: Queries) => queries.selectFrom('root_replacements').selectAll();
+
+export async function findReplacement(queries: Queries, id: string): Promise<RootReplacement | undefined> {
+  const row = await selectReplacements(queries).where('id', '=', id).executeTakeFirst();
+  return row && replacementOf(row);
+}
+
+export function replacementOf(row: ReplacementRow): RootReplacement {
+  return {
+    ...(JSON.parse(row.document) as Omit<RootReplacement, 'startedAt' | 'completedAt'>),
+    id: row.id,
+    ownerId: row.owner_id,
+    region: row.region,
+    instanceId: row.instance_id,
+    state: row.state,
+    startedAt: new Date(row.started_at),
+    ...(row.completed_at === null ? {} : { completedAt: new Date(row.completed_at) }),
+  };
+}
+
+export async function insertReplacement(queries: Queries, task: RootReplacement): Promise<void> {
+  await queries
+    .insertInto('root_replacements')
+    .values({ id: task.id, ...replacementColumns(task) })
+    .execute();
+}
+
+export async function replaceReplacement(queries: Queries, task: RootReplacement): Promise<void> {
+  await queries.updateTable('root_replacements').set(replacementColumns(task)).where('id', '=', task.id).execute();
+}
+
+function replacementColumns(task: RootReplacement) {
+  const { id: _, ownerId, region, instanceId, state, startedAt, completedAt, ...rest } = task;
+  return {
+    owner_id: ownerId,
+    region,
+    instance_id: instanceId,
+    state,
+    started_at: startedAt.getTime(),
+    completed_at: completedAt?.getTime() ?? null,
     document: JSON.stringify(rest),
   };
 }

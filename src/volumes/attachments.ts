@@ -3,6 +3,7 @@
  * caller makes for it (K-7, K-8); the grant is retired when the instance stops or lets go of the volume (K-9).
  */
 import { type Call, infrastructureCaller, instanceInfrastructureArn, viaEc2 } from '../authz/caller.ts';
+import type { Tx } from '../db/db.ts';
 import type { InstanceId, VolumeId } from '../ids.ts';
 import { type Context, refuse } from './context.ts';
 import { ensureVolumeGrant } from './create-volume.ts';
@@ -228,5 +229,40 @@ export async function detach(
       .where('state', '=', 'in-use')
       .executeTakeFirstOrThrow();
     if (andDelete && numUpdatedRows > 0n) await ctx.jobs.enqueue(tx, DELETE_VOLUME, { id });
+  });
+}
+
+export async function exchange(
+  ctx: Context,
+  call: Call,
+  { instanceId, from, to }: { readonly instanceId: InstanceId; readonly from: VolumeId; readonly to: VolumeId },
+  within: (tx: Tx) => Promise<void>,
+): Promise<void> {
+  const place = await attachmentRow(ctx, from, instanceId);
+  if (!place) throw refuse('attachment-not-found', { volumeId: from, instanceId });
+  const { device, delete_on_termination } = place;
+  const row = await claim(ctx, to, { instanceId, device, deleteOnTermination: delete_on_termination === 1 });
+  try {
+    await serveByGrant(ctx, call, row, instanceId);
+  } catch (error) {
+    await detach(ctx, to, instanceId);
+    throw error;
+  }
+  await closeForInstance(ctx, from, instanceId);
+  await ctx.db.write(async (tx) => {
+    const queries = writing(tx);
+    await queries
+      .updateTable('volume_attachments')
+      .set({ state: 'attached' })
+      .where('volume_id', '=', to)
+      .where('instance_id', '=', instanceId)
+      .execute();
+    await queries
+      .deleteFrom('volume_attachments')
+      .where('volume_id', '=', from)
+      .where('instance_id', '=', instanceId)
+      .execute();
+    await queries.updateTable('volumes').set({ state: 'available' }).where('id', '=', from).execute();
+    await within(tx);
   });
 }

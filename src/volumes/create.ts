@@ -201,6 +201,7 @@ function volumesOf(ctx: Context, ebsDefaults: EbsDefaults, snapshots: Snapshots)
     reopenForInstance: (volume, instanceId) => attachments.reopenForInstance(ctx, volume, instanceId),
     closeForInstance: (volume, instanceId) => attachments.closeForInstance(ctx, volume, instanceId),
     detach: (volume, instanceId, options) => attachments.detach(ctx, volume, instanceId, options),
+    exchange: (call, places, within) => attachments.exchange(ctx, call, places, within),
     async setDeleteOnTermination(tx, volume, instanceId, value) {
       await writing(tx)
         .updateTable('volume_attachments')

@@ -10,6 +10,7 @@ import type { Tx } from '../db/db.ts';
 import { Refusal } from '../errors.ts';
 import type { Arn, Region, SnapshotId } from '../ids.ts';
 import { newEc2Id } from '../ids.ts';
+import { LIMITS } from '../limits.ts';
 import type { Context } from './context.ts';
 import { NO_VOLUME } from './copy-snapshot.ts';
 import {
@@ -37,6 +38,7 @@ export type DirectRefusalReason =
   | 'size-below-parent'
   | 'upload-not-found'
   | 'upload-ended'
+  | 'uploads-pending'
   | 'block-beyond-end'
   | 'snapshot-not-readable'
   | 'snapshots-unrelated'
@@ -133,6 +135,20 @@ export interface DirectDeps {
   readonly authorizationEpoch: () => number;
 }
 
+/** E-24. */
+async function requireRoomForUpload(queries: ReturnType<typeof writing>, call: Call): Promise<void> {
+  const { count } = await queries
+    .selectFrom('snapshots')
+    .select((row) => row.fn.countAll<number>().as('count'))
+    .where('owner_id', '=', call.caller.accountId)
+    .where('region', '=', call.region)
+    .where('state', '=', 'pending')
+    .where('origin', '=', 'direct')
+    .executeTakeFirstOrThrow();
+  const max = LIMITS.directSnapshotsPendingMax;
+  if (count >= max) throw refuse('uploads-pending', { max });
+}
+
 export function createDirectSnapshots(deps: DirectDeps): DirectSnapshots {
   const { ctx, activity } = deps;
   const { db, storage, keys, clock } = ctx;
@@ -222,6 +238,7 @@ export function createDirectSnapshots(deps: DirectDeps): DirectSnapshots {
       const now = clock().getTime();
       return db.write(async (tx) => {
         const queries = writing(tx);
+        await requireRoomForUpload(queries, call);
         const row: SnapshotRow = {
           id,
           sequence: await nextSequence(queries),

@@ -6,6 +6,7 @@ import type { Call } from '../authz/caller.ts';
 import type { Tx } from '../db/db.ts';
 import { newEc2Id, type SnapshotId, type VolumeId } from '../ids.ts';
 import type { Outcome, Program } from '../jobs/jobs.ts';
+import { LIMITS } from '../limits.ts';
 import { type Context, isFinal, percent, refuse } from './context.ts';
 import { baseColumns, baseKeyOf, keyColumns, openForSystem, wrappedKeyOf } from './data-keys.ts';
 import { rebaseFromRecord } from './reseal-base.ts';
@@ -102,6 +103,26 @@ export async function startSnapshot(
   return record;
 }
 
+/** L-26, L-27. */
+async function requireRate(ctx: Context, tx: Tx, volumeId: VolumeId): Promise<void> {
+  const since = ctx.clock().getTime() - LIMITS.volumeSnapshotsWindowMs;
+  const { pending, recent } = await writing(tx)
+    .selectFrom('snapshots')
+    .select(({ fn, eb }) => [
+      fn.countAll<number>().filterWhere('state', '=', 'pending').as('pending'),
+      fn
+        .countAll<number>()
+        .filterWhere(eb('start_time', '>', since))
+        .as('recent'),
+    ])
+    .where('volume_id', '=', volumeId)
+    .where('purpose', 'is', null)
+    .executeTakeFirstOrThrow();
+  if (recent >= LIMITS.volumeSnapshotsPerWindowMax) throw refuse('snapshot-rate', { volumeId });
+  const max = LIMITS.volumeSnapshotsPendingMax;
+  if (pending >= max) throw refuse('snapshots-pending', { volumeId, max });
+}
+
 async function recordSnapshot(
   ctx: Context,
   tx: Tx,
@@ -111,6 +132,8 @@ async function recordSnapshot(
 ): Promise<SnapshotRow> {
   const queries = writing(tx);
   const volume = await requireSnapshottable(await volumeRow(queries, volumeId), volumeId);
+  // What CreateImage and copies of volumes make is not counted.
+  if (purpose === null) await requireRate(ctx, tx, volumeId);
   const frozen = [...(JSON.parse(volume.frozen) as string[]), volume.overlay];
   await queries
     .updateTable('volumes')

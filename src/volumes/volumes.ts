@@ -117,6 +117,8 @@ export type VolumeRefusalReason =
   | 'snapshot-lock-compliance'
   | 'snapshot-not-archived'
   | 'snapshot-fast-restored'
+  | 'snapshots-pending'
+  | 'snapshot-rate'
   | 'fast-restore-limit'
   | 'volume-shrink'
   | 'volume-not-found'
@@ -243,6 +245,15 @@ export interface Volumes {
   closeForInstance(volume: VolumeId, instanceId: InstanceId): Promise<void>;
   /** Detach: as close, and the attachment goes. */
   detach(volume: VolumeId, instanceId: InstanceId, options?: { readonly andDelete?: boolean }): Promise<void>;
+  /**
+   * Gives the place of one attached volume to another, as attach and detach in one: device and DeleteOnTermination are
+   * the old one's. No machine may be using it. `within` joins the transaction. Where KMS refuses, nothing has changed.
+   */
+  exchange(
+    call: Call,
+    places: { readonly instanceId: InstanceId; readonly from: VolumeId; readonly to: VolumeId },
+    within: (tx: Tx) => Promise<void>,
+  ): Promise<void>;
   setDeleteOnTermination(tx: Tx, volume: VolumeId, instanceId: InstanceId, value: boolean): Promise<void>;
   /** Marks the volume `deleting`; a job deletes overlays, grants and the record. Refuses while attached. */
   delete(volume: VolumeId): Promise<void>;

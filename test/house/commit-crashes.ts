@@ -134,6 +134,29 @@ export const WORKS: readonly Work[] = [
     command: async (client) => new ec2.TerminateInstancesCommand({ InstanceIds: [await running(client)] }),
   },
   {
+    name: 'CreateReplaceRootVolumeTask to the launch state',
+    command: async (client) =>
+      new ec2.CreateReplaceRootVolumeTaskCommand({ InstanceId: await running(client), DeleteReplacedRootVolume: true }),
+  },
+  {
+    name: 'CreateReplaceRootVolumeTask with a volume',
+    command: async (client) =>
+      new ec2.CreateReplaceRootVolumeTaskCommand({
+        InstanceId: await running(client),
+        VolumeId: await spareVolume(client),
+      }),
+  },
+  {
+    name: 'CreateReplaceRootVolumeTask with a volume whose key is disabled',
+    command: async (client, { ingot }) => {
+      const kms = new KMSClient(await ingot.client());
+      const { KeyMetadata } = await kms.send(new CreateKeyCommand({}));
+      const VolumeId = await spareVolume(client, KeyMetadata!.Arn!);
+      await kms.send(new DisableKeyCommand({ KeyId: KeyMetadata!.KeyId! }));
+      return new ec2.CreateReplaceRootVolumeTaskCommand({ InstanceId: await running(client), VolumeId });
+    },
+  },
+  {
     name: 'DeleteVolume',
     command: async (client) => new ec2.DeleteVolumeCommand({ VolumeId: await spareVolume(client) }),
   },
@@ -177,9 +200,9 @@ async function attachedVolume(client: ec2.EC2Client): Promise<string> {
   await client.send(new ec2.AttachVolumeCommand({ InstanceId: await running(client), VolumeId, Device: freeDevice() }));
   return VolumeId;
 }
-async function spareVolume(client: ec2.EC2Client): Promise<string> {
+async function spareVolume(client: ec2.EC2Client, KmsKeyId?: string): Promise<string> {
   const { VolumeId } = await client.send(
-    new ec2.CreateVolumeCommand({ AvailabilityZone: ZONE, Size: 1, Encrypted: true }),
+    new ec2.CreateVolumeCommand({ AvailabilityZone: ZONE, Size: 1, Encrypted: true, ...(KmsKeyId && { KmsKeyId }) }),
   );
   await ec2.waitUntilVolumeAvailable(waiter(client), { VolumeIds: [VolumeId!] });
   return VolumeId!;
@@ -298,6 +321,29 @@ export async function complaints(world: World): Promise<string[]> {
       'volume made for an instance that is not there',
       `select volume.id from volumes as volume, instances, json_each(instances.document, '$.devices') as device
         where json_extract(device.value, '$.volumeId') = volume.id and instances.state = 'terminated'`,
+    ),
+    ...none(
+      'instance without a root volume, or with two',
+      `select id from instances where state in ('running', 'stopped') and 1 <>
+        (select count(*) from volume_attachments where instance_id = instances.id
+          and device = json_extract(instances.document, '$.rootDeviceName'))`,
+    ),
+    ...none('instance that is held', `select id from instances where json_extract(document, '$.held')`),
+    ...none('replacement', `select id, state from root_replacements where state not in ('succeeded', 'failed')`),
+    ...none(
+      'replaced root volume that should be gone',
+      `select volumes.id from volumes, root_replacements as task where json_extract(task.document, '$.deleteReplaced')
+        and json_extract(task.document, '$.replacedVolumeId') = volumes.id`,
+    ),
+    ...none(
+      'volume made for a replacement that failed',
+      `select volumes.id from volumes, root_replacements as task where task.state = 'failed'
+        and json_extract(task.document, '$.making') is not null and json_extract(task.document, '$.volumeId') = volumes.id`,
+    ),
+    ...none(
+      'grant that an attachment to a running instance lacks',
+      `select volume_id from volume_attachments, volumes, instances where volumes.id = volume_id
+        and instances.id = instance_id and instances.state = 'running' and encrypted and volume_attachments.grant_id is null`,
     ),
     ...none('snapshot', `select id, state, state_message from snapshots where state <> 'completed'`),
     ...none('image', `select id, state from image where state <> 'available'`),

@@ -312,6 +312,8 @@ export const instanceRefusals: RefusalTable<
       'InvalidVolume.ZoneMismatch',
       `The volume '${facts.volumeId}' is not in the same availability zone as instance '${facts.instanceId}'`,
     ),
+  'root-replacement-under-way': ({ facts }) =>
+    ec2Error('IncorrectState', `The root volume of instance '${facts.instanceId}' is already being replaced.`),
   'firmware-missing': () => ec2Error('Unsupported', 'This host has no UEFI firmware.'),
   'machine-failed': ({ facts }) =>
     ec2Error('InternalError', `The machine of instance '${facts.instanceId}' did not do what was asked.`),

@@ -1,5 +1,6 @@
 import type { Call } from '../../authz/caller.ts';
 import { ec2Arn } from '../../ids.ts';
+import { replacementNotFound } from './describe-replace-root-volume-tasks.ts';
 import { ec2Error, instanceNotFound } from './errors.ts';
 import { groupNotFound, type InstanceDeps, ownInstance } from './instance-shapes.ts';
 import type { Taggable } from './tag-resources.ts';
@@ -7,7 +8,12 @@ import type { Taggable } from './tag-resources.ts';
 /** What of instances and networks can be tagged, by id prefix. */
 export function instanceTaggables(
   deps: Pick<InstanceDeps, 'instances' | 'network' | 'keyPairs'>,
-): Readonly<Record<'i' | 'eni' | 'key' | 'sg' | 'sgr' | 'subnet' | 'vpc' | 'igw' | 'rtb' | 'acl' | 'dopt', Taggable>> {
+): Readonly<
+  Record<
+    'i' | 'eni' | 'key' | 'sg' | 'sgr' | 'subnet' | 'vpc' | 'igw' | 'rtb' | 'acl' | 'dopt' | 'replacevol',
+    Taggable
+  >
+> {
   const taggable = (resourceType: string, exists: Taggable['exists'], notFound: Taggable['notFound']): Taggable => ({
     resourceType,
     arn: (call, id) => ec2Arn(call.region, call.caller.accountId, resourceType, id),
@@ -64,6 +70,12 @@ export function instanceTaggables(
       'network-acl',
       async (call, id) => (await defaults(call)).networkAclId === id,
       gone('InvalidNetworkAclID.NotFound', 'networkAcl'),
+    ),
+    replacevol: taggable(
+      'replace-root-volume-task',
+      async (call, id) =>
+        (await deps.instances.listReplacements(call.caller.accountId, call.region)).some((task) => task.id === id),
+      replacementNotFound,
     ),
     dopt: taggable(
       'dhcp-options',

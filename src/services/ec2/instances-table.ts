@@ -17,6 +17,7 @@ import {
   describeVpcs,
 } from './describe-networks.ts';
 import { describeAccountAttributes, describeAvailabilityZones, describeRegions } from './describe-regions.ts';
+import { describeReplaceRootVolumeTasks } from './describe-replace-root-volume-tasks.ts';
 import { getConsoleOutput } from './get-console-output.ts';
 import { describeInstanceAttribute, modifyInstanceAttribute } from './instance-attributes.ts';
 import {
@@ -30,6 +31,7 @@ import { rebootInstances, startInstances, stopInstances, terminateInstances } fr
 import { attachVolume, detachVolume } from './instance-volumes.ts';
 import { createKeyPair, deleteKeyPair, describeKeyPairs, importKeyPair } from './key-pairs.ts';
 import { modifyInstanceMetadataOptions } from './metadata-options.ts';
+import { createReplaceRootVolumeTask } from './replace-root-volume.ts';
 import { runInstances } from './run-instances.ts';
 import {
   authorizeSecurityGroupEgress,
@@ -48,6 +50,7 @@ export function instanceOperations(deps: InstanceDeps): Ec2Part {
       AuthorizeSecurityGroupEgress: authorizeSecurityGroupEgress(deps),
       AuthorizeSecurityGroupIngress: authorizeSecurityGroupIngress(deps),
       CreateKeyPair: createKeyPair(deps),
+      CreateReplaceRootVolumeTask: createReplaceRootVolumeTask(deps),
       CreateSecurityGroup: createSecurityGroup(deps),
       DeleteKeyPair: deleteKeyPair(deps),
       DeleteSecurityGroup: deleteSecurityGroup(deps),
@@ -66,6 +69,7 @@ export function instanceOperations(deps: InstanceDeps): Ec2Part {
       DescribeNetworkAcls: describeNetworkAcls(deps),
       DescribeNetworkInterfaces: describeNetworkInterfaces(deps),
       DescribeRegions: describeRegions(deps),
+      DescribeReplaceRootVolumeTasks: describeReplaceRootVolumeTasks(deps),
       DescribeRouteTables: describeRouteTables(deps),
       DescribeSecurityGroupRules: describeSecurityGroupRules(deps),
       DescribeSecurityGroups: describeSecurityGroups(deps),
