@@ -24,6 +24,7 @@ describe('ingot env', () => {
     const { stdout, code } = await runIngot(['env', '--data', ingot.dataDir]);
     assert.equal(code, 0);
     const env = exportsOf(stdout);
+    // authz 9.2: every client reads this one.
     assert.equal(env.AWS_ENDPOINT_URL, ingot.endpoint);
     assert.equal(env.AWS_REGION, 'us-east-1');
     const credentials = { accessKeyId: env.AWS_ACCESS_KEY_ID!, secretAccessKey: env.AWS_SECRET_ACCESS_KEY! };

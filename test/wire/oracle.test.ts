@@ -1,6 +1,6 @@
 /**
  * The SDK's clients as oracle, for every operation of every service: what they send is what we read, and what we write
- * is what they read (authorization-and-wire 11, 12).
+ * is what they read (authz 11.2, 11.4, 12.2).
  */
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
@@ -104,7 +104,7 @@ for (const service of wire.services) {
   });
 }
 
-test('every modelled error reaches the client as its own class, with its message', async () => {
+test('every modelled error reaches the client as its own class, with its message (authz 12.1)', async () => {
   let errors = 0;
   for (const service of wire.services) {
     const oracle = new Oracle(service.name);

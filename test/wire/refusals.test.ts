@@ -276,7 +276,7 @@ test('a query comes by GET too, and + is a space (authz 9.3, 11.1)', () => {
   assert.deepEqual(claim.decode(claim.operation), { Name: 'a b', SourceImageId: 'ami-1', SourceRegion: 'x' });
 });
 
-test('answers and errors have the envelopes of AWS (authz 11.5 to 11.8, 12.6, kms 1.4, 1.6, 1.7)', () => {
+test('answers and errors have the envelopes of AWS (authz 11.5 to 11.9, 12.6, kms 1.4, 1.6, 1.7)', () => {
   const answer = (from: WireRequest, output: unknown) => {
     const claim = wire.claim(from);
     assert.ok(claim?.operation);
