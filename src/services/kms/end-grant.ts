@@ -5,15 +5,13 @@ import { forAwsResource } from '../../keys/grant-conditions.ts';
 import { refuse } from '../../keys/refusals.ts';
 import type { OperationOf } from '../operation.ts';
 import { Constraints, invalid } from './constraints.ts';
-import { authorize, type Kms, locate, note, permitted } from './kms.ts';
+import { authorize, checkGrantId, type Kms, locate, note, permitted } from './kms.ts';
 
 export const retireGrant =
   (kms: Kms): OperationOf<RetireGrantCommand> =>
   async (call, input) => {
-    new Constraints()
-      .length('grantToken', input.GrantToken, 1, 8192)
-      .length('grantId', input.GrantId, 1, 128)
-      .enforce();
+    new Constraints().length('grantToken', input.GrantToken, 1, 8192).enforce();
+    checkGrantId(input.GrantId);
     note(call, false, null);
     const { keyId, grantId } = readGrant(kms, input);
     noteForAudit(call, { additionalEventData: { grantId } });
@@ -58,7 +56,7 @@ function readGrant(
 export const revokeGrant =
   (kms: Kms): OperationOf<RevokeGrantCommand> =>
   async (call, input) => {
-    new Constraints().length('grantId', input.GrantId, 1, 128).enforce();
+    checkGrantId(input.GrantId);
     note(call, false, { keyId: input.KeyId, grantId: input.GrantId });
     const { permit } = await permitted(kms, call, 'kms:RevokeGrant', input.KeyId!, {
       conditions: forAwsResource(call),

@@ -145,6 +145,7 @@ test('kms 15.13, 23.1: unknown and malformed grant ids, and revoking from anothe
   const unknown = 'f'.repeat(64);
   assert.equal(await revoke(unknown), `NotFoundException: Grant ID ${unknown} not found`);
   assert.match(await revoke('x'.repeat(129)), /^ValidationException: .*'grantId'/);
+  assert.equal(await revoke('x'), 'InvalidGrantIdException: The grant ID x is not valid.');
   const Statement = [world.root.arn, world.otherRoot.arn].map((AWS) => ({
     Effect: 'Allow',
     Principal: { AWS },

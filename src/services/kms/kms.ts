@@ -137,3 +137,10 @@ export function checkGrantTokens({ keys }: Kms, tokens: readonly string[] | unde
   constraints.enforce();
   for (const token of tokens) keys.readGrantToken(token);
 }
+
+/** @throws {ApiError} ValidationException, or InvalidGrantIdException for what is no grant id (15.13). */
+export function checkGrantId(id: string | undefined): void {
+  if (id === undefined) return;
+  new Constraints().length('grantId', id, 1, 128).enforce();
+  if (!/^[0-9a-f]{64}$/.test(id)) throw new ApiError('InvalidGrantIdException', `The grant ID ${id} is not valid.`);
+}

@@ -5,7 +5,7 @@ import { forAwsResource } from '../../keys/grant-conditions.ts';
 import { refuse } from '../../keys/refusals.ts';
 import type { OperationOf } from '../operation.ts';
 import { Constraints, invalid, unsupported } from './constraints.ts';
-import { type Kms, note, permitted } from './kms.ts';
+import { checkGrantId, type Kms, note, permitted } from './kms.ts';
 import { pageMembers, pageRequest } from './paging.ts';
 import { grantEntry } from './shapes.ts';
 
@@ -16,10 +16,10 @@ export const listGrants =
   async (call, input) => {
     const request = pageRequest('ListGrants', input, LIMITS);
     new Constraints()
-      .length('grantId', input.GrantId, 1, 128)
       .length('granteePrincipal', input.GranteePrincipal, 1, 256)
       .length('granteeServicePrincipal', input.GranteeServicePrincipal, 1, 256)
       .enforce();
+    checkGrantId(input.GrantId);
     const grantee = input.GranteePrincipal ?? input.GranteeServicePrincipal;
     note(call, true, {
       keyId: input.KeyId,
