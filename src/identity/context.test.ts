@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ConditionValue, ResourceRef } from '../authz/authorizer.ts';
-import { type Call, type Caller, infrastructureCaller, viaEc2 } from '../authz/caller.ts';
+import { type Call, type Caller, infrastructureCaller, serviceCaller, viaEc2 } from '../authz/caller.ts';
 import type { AccountId, Arn, InstanceId, Region } from '../ids.ts';
 import { contextOf } from './context.ts';
 
@@ -26,6 +26,15 @@ const ROLE: Caller = {
   uniqueId: 'AROAAAAAAAAAAAAAAAAAA',
   tags: {},
   session: { name: 'ci', kind: 'assume-role', issuedAt: NOW, expiresAt: NOW, policies: [], sourceIdentity: 'ana' },
+};
+const ROOT: Caller = {
+  accountId: ACCOUNT,
+  type: 'Account',
+  arn: `arn:aws:iam::${ACCOUNT}:root` as Arn,
+  principalArn: `arn:aws:iam::${ACCOUNT}:root` as Arn,
+  userId: ACCOUNT,
+  uniqueId: ACCOUNT,
+  tags: {},
 };
 const SERVICE = infrastructureCaller(ACCOUNT, 'i-0123456789abcdef0' as InstanceId);
 const STANDING = {
@@ -95,7 +104,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       'aws:sourceidentity': 'ana',
     },
   ],
-  'a service by itself (authz 2.9)': [
+  'EC2’s host for an instance (authz 2.9)': [
     callBy(SERVICE),
     'kms:Decrypt',
     KEY,
@@ -107,7 +116,31 @@ const ROWS: Readonly<Record<string, Row>> = {
       'kms:calleraccount': ACCOUNT,
     },
   ],
-  'forwarded by EC2 (authz 5.2, 5.7, 6.11)': [
+  'the root user (authz 2.9)': [
+    callBy(ROOT),
+    'ec2:AttachVolume',
+    VOLUME,
+    {
+      'aws:principalarn': ROOT.arn,
+      'aws:userid': ACCOUNT,
+      'aws:username': undefined,
+      'aws:principaltype': 'Account',
+    },
+  ],
+  'a service principal (authz 2.9, 5.5)': [
+    callBy(serviceCaller(ACCOUNT, 'ec2.amazonaws.com')),
+    'sts:AssumeRole',
+    { arn: `arn:aws:iam::${ACCOUNT}:role/r` as Arn, kind: 'role' },
+    {
+      'aws:principalarn': undefined,
+      'aws:userid': undefined,
+      'aws:username': undefined,
+      'aws:principaltype': undefined,
+      'aws:principalisawsservice': true,
+      'aws:sourceaccount': ACCOUNT,
+    },
+  ],
+  'forwarded by EC2 (authz 5.2, 5.5, 5.7, 5.8, 6.11)': [
     viaEc2(user),
     'kms:CreateGrant',
     KEY,
@@ -119,6 +152,9 @@ const ROWS: Readonly<Record<string, Row>> = {
       'kms:grantisforawsresource': true,
       'kms:encryptioncontext:aws:ebs:id': 'vol-1',
       'aws:calledvia': undefined,
+      'aws:calledviafirst': undefined,
+      'aws:sourcearn': undefined,
+      'aws:sourceaccount': undefined,
     },
   ],
   'directly at KMS (authz 6.11)': [

@@ -78,6 +78,9 @@ export function contextOf(
         return caller.session?.issuedAt;
       case 'aws:multifactorauthpresent':
         return caller.session ? false : undefined;
+      case 'aws:sourceaccount':
+        // Only a service principal acts for somebody else (5.5).
+        return caller.service === undefined ? undefined : caller.accountId;
       case 'aws:sourceidentity':
         return caller.session?.sourceIdentity;
       case 'aws:resourceaccount':
@@ -149,6 +152,8 @@ const SHOWN_KEYS = [
   'aws:ViaAWSService',
   'aws:TokenIssueTime',
   'aws:MultiFactorAuthPresent',
+  'aws:SourceAccount',
+  'aws:SourceArn',
   'aws:SourceIdentity',
   'aws:ResourceAccount',
   'aws:ResourceOrgID',

@@ -4,7 +4,7 @@
  */
 import { type Authorizer, Denied } from '../authz/authorizer.ts';
 import { serviceCaller } from '../authz/caller.ts';
-import { type InstanceId, newUuid, type Region } from '../ids.ts';
+import { ec2Arn, type InstanceId, newUuid, type Region } from '../ids.ts';
 import { type InstanceProfile, parseEntityArn, type Role } from './entities.ts';
 import type { InstanceProfiles } from './instance-profiles.ts';
 import type { Roles } from './roles.ts';
@@ -63,6 +63,7 @@ export function createInstanceRoles(deps: InstanceRolesDeps): InstanceRoles {
     const resource = { arn: role.arn, accountId: role.accountId, kind: 'role', policy: role.trustPolicy } as const;
     const permit = await deps.authorizer.authorize(call, 'sts:AssumeRole', resource, {
       'sts:RoleSessionName': instance.id,
+      'aws:SourceArn': ec2Arn(instance.region, role.accountId, 'instance', instance.id),
     });
     const details = { name: instance.id, policies: [], policyArns: [], tags: {}, transitiveTagKeys: [] };
     return deps.sessions.assumeRole(permit, role, details, SESSION_SECONDS);

@@ -519,7 +519,7 @@ const KEYS: readonly KeyRow[] = [
   ['7.8', describe_, 'image', 'ec2:Attribute', 'StringEquals', () => 'description', 'launchPermission'],
 ];
 
-describe('condition keys of EC2', () => {
+describe('condition keys of EC2 (authz 7.2 to 7.8)', () => {
   const statements = new Map(Object.entries(Object.groupBy(KEYS, ([statement]) => statement)));
   for (const [statement, rows = []] of statements) {
     it(`authz ${statement}: ${[...new Set(rows.map(([, , , name]) => name))].join(', ')}`, async () => {
