@@ -33,6 +33,12 @@ export const LIMITS = {
   /** ec2: copies in progress of one account in a destination region (ec2-encryption CS-14, CI-8). */
   snapshotCopiesMax: 20,
   imageCopiesMax: 100,
+  /** ec2: snapshots of one volume that may be pending (L-27), and how many may begin within a time (L-26). */
+  volumeSnapshotsPendingMax: 5,
+  volumeSnapshotsPerWindowMax: 5,
+  volumeSnapshotsWindowMs: 15_000,
+  /** ebs: snapshots of one account in a region that may be open for blocks (E-24). */
+  directSnapshotsPendingMax: 100,
   /** ec2: snapshots of one account in a region and zone with fast restore. */
   fastRestoresMax: 50,
 

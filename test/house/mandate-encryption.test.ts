@@ -226,6 +226,19 @@ describe('what the control policies refuse', () => {
     assert.equal(ended.StateMessage, 'Given key ID is not accessible');
   });
 
+  it('G-14: in the words of an explicit denial, with the resource and the encoded message', async () => {
+    const error = await refused(calls['an unencrypted volume']!(new EC2Client(member.admin)), 'UnauthorizedOperation');
+    const session = `arn:aws:sts::${member.id}:assumed-role/OrganizationAccountAccessRole/session`;
+    const words = [
+      'You are not authorized to perform this operation.',
+      `User: ${session} is not authorized to perform: ec2:CreateVolume`,
+      `on resource: arn:aws:ec2:${REGION}:${member.id}:volume/*`,
+      'with an explicit deny in a service control policy',
+    ];
+    assert.ok(error.message.startsWith(words.join(' ')), error.message);
+    assert.match(error.message, /\. Encoded authorization failure message: [\w+/=.-]+$/);
+  });
+
   it('1.3: nothing to the management account', async () => {
     const ec2 = new EC2Client(world.operator);
     const { VolumeId } = await ec2.send(new CreateVolumeCommand(volume));

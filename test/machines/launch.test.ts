@@ -289,7 +289,7 @@ describe('instances with real machines', { skip, concurrency: false }, () => {
     assert.equal((await visit(PublicIpAddress!, sshPort)).trim(), `ingot-guest ${instanceId}`);
   });
 
-  test('K-17: a start without the key ends stopped; with it the guest remembers its first boot', async () => {
+  test('K-16, K-17: a start without the key ends stopped; with it the guest remembers its first boot', async () => {
     await ec2.send(new StopInstancesCommand({ InstanceIds: [instanceId] }));
     const stopped = await untilState(instanceId, 'stopped');
     assert.equal(stopped.StateReason?.Code, 'Client.UserInitiatedShutdown');

@@ -143,6 +143,15 @@ for (const on of [false, true]) {
       assert.deepEqual(await launched(), second);
     });
 
+    it('RI-4: a template may encrypt a device whose snapshot it names, which AWS once refused', async () => {
+      const SnapshotId = await table.world.snapshot(table.user.admin);
+      const LaunchTemplateName = await template({
+        ImageId: table.images['own-plain'],
+        BlockDeviceMappings: rootDevice({ SnapshotId, Encrypted: true }),
+      });
+      assert.equal(await keyOf({ LaunchTemplate: { LaunchTemplateName } }), table.keys['default-key']);
+    });
+
     it('LT-5: a template takes any key, and a launch by it ends by the key', async () => {
       const KmsKeyId = `arn:aws:kms:${table.world.region}:${table.user.id}:key/11111111-2222-3333-4444-555555555555`;
       const LaunchTemplateName = await template({

@@ -85,7 +85,12 @@ export interface KmsEvent {
   readonly eventName: string;
   readonly errorCode?: string;
   readonly errorMessage?: string;
-  readonly userIdentity?: { readonly arn?: string; readonly accountId?: string; readonly invokedBy?: string };
+  readonly userIdentity?: {
+    readonly arn?: string;
+    readonly principalId?: string;
+    readonly accountId?: string;
+    readonly invokedBy?: string;
+  };
   readonly requestParameters?: Readonly<Record<string, unknown>> | null;
   readonly resources?: readonly { readonly ARN: string }[];
 }

@@ -62,6 +62,10 @@ const direct: Readonly<Record<DirectRefusalReason, Answer>> = {
   'block-beyond-end': (facts) =>
     invalid('INVALID_BLOCK', `Block index ${facts.index} is beyond the volume size extent`),
   'snapshot-not-readable': (facts) => snapshotNotFound(id(facts)),
+  'uploads-pending': (facts) =>
+    ebsError('ServiceQuotaExceededException', `At most ${facts.max} snapshots of an account can be pending.`, {
+      reason: 'DEPENDENCY_SERVICE_QUOTA_EXCEEDED',
+    }),
   'snapshots-unrelated': () => invalid('UNRELATED_SNAPSHOTS', 'The snapshots are not of the same lineage'),
   'block-token-invalid': (facts) => invalid('INVALID_BLOCK_TOKEN', `The block token ${facts.token} is invalid.`),
   'page-token-invalid': (facts) => invalid('INVALID_PAGE_TOKEN', `The pagination token ${facts.token} is invalid.`),

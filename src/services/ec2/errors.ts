@@ -150,6 +150,7 @@ export const keyRefusals: RefusalTable<KeyReason> = {
   'grant-not-found': keyInternal,
   'grant-token-invalid': keyInternal,
   'limit-exceeded': keyLimit,
+  throttled: () => ec2Error('RequestLimitExceeded', 'Request limit exceeded.'),
 };
 
 const text = (value: string | number | boolean | undefined): string => String(value ?? '');
@@ -186,6 +187,18 @@ export const volumeRefusals: RefusalTable<VolumeRefusalReason> = {
     ec2Error(
       'OperationNotPermitted',
       `The snapshot ${idOf(facts, 'snapshot')} is enabled for fast snapshot restore and cannot be archived.`,
+    ),
+  // L-27.
+  'snapshots-pending': ({ facts }) =>
+    ec2Error(
+      'ConcurrentSnapshotLimitExceeded',
+      `Maximum allowed in-progress snapshots for the volume ${idOf(facts, 'volume')} exceeded: ${facts.max}.`,
+    ),
+  // L-26.
+  'snapshot-rate': () =>
+    ec2Error(
+      'SnapshotCreationPerVolumeRateExceeded',
+      'The maximum per volume CreateSnapshot request rate has been exceeded. Use an increasing or variable sleep interval between requests.',
     ),
   'fast-restore-limit': ({ facts }) =>
     ec2Error('FastSnapshotRestoreLimitExceeded', `At most ${facts.max} fast snapshot restores can be enabled.`),
