@@ -7,7 +7,7 @@ import type { InstanceId } from '../ids.ts';
 import { type Context, reading, writing } from './context.ts';
 import { CONSOLE_BYTES } from './machine.ts';
 
-const fieldsOf = (id: InstanceId): Fields => [
+export const consoleFields = (id: InstanceId): Fields => [
   ['purpose', 'instance-console'],
   ['instance', id],
 ];
@@ -32,12 +32,12 @@ async function append(ctx: Context, id: InstanceId, more: Uint8Array): Promise<{
     .select(['console', 'console_at'])
     .where('id', '=', id)
     .executeTakeFirst();
-  const before = row?.console ? ctx.rootKey.open(row.console, fieldsOf(id)) : EMPTY;
+  const before = row?.console ? ctx.rootKey.open(row.console, consoleFields(id)) : EMPTY;
   const at = row?.console_at ? new Date(row.console_at) : ctx.clock();
   if (more.byteLength === 0) return { output: before, at };
   const output = new Uint8Array(Buffer.concat([before, more]).subarray(-CONSOLE_BYTES));
   const now = ctx.clock();
-  const sealed = ctx.rootKey.seal(output, fieldsOf(id));
+  const sealed = ctx.rootKey.seal(output, consoleFields(id));
   await ctx.db.write((tx) =>
     writing(tx)
       .updateTable('instances')

@@ -34,6 +34,7 @@ import { PENDING, USER_SHUTDOWN, userInitiated } from './reasons.ts';
 import { recordLaunch } from './record-launch.ts';
 import { recover } from './recover.ts';
 import { replaceRootProgram, rootReplacementsOf } from './root-replacement.ts';
+import { takeScreenshot } from './screenshot.ts';
 import { hold, rebootProgram, release, startProgram, stopProgram, terminateProgram } from './stop.ts';
 import { findInstance, recordOf, selectInstances } from './tables.ts';
 
@@ -63,6 +64,7 @@ export function createInstances(deps: InstancesDeps): Instances {
     ...forImages(ctx),
     health: (record) => healthOf(ctx, record),
     consoleOutput: (permit) => readConsole(ctx, idOf(permit)),
+    screenshot: (permit, options) => takeScreenshot(ctx, idOf(permit), options),
     recover: () => recover(ctx),
     close: () => ctx.links.close(),
   };

@@ -158,7 +158,8 @@ export type InstanceRefusalReason =
   | 'profile-given'
   | 'association-not-found'
   | 'zone-mismatch'
-  | 'root-replacement-under-way';
+  | 'root-replacement-under-way'
+  | 'no-screen';
 
 export interface Instances extends InstancesForImages, RootReplacements {
   find(region: Region, id: string): Promise<InstanceRecord | undefined>;
@@ -216,6 +217,8 @@ export interface Instances extends InstancesForImages, RootReplacements {
   health(record: InstanceRecord): InstanceHealth;
   /** At most the last 64 KiB that the guest wrote to its console. */
   consoleOutput(permit: Permit<'ec2:GetConsoleOutput'>): Promise<{ readonly output: Uint8Array; readonly at: Date }>;
+  /** The guest's screen as a JPEG; a picture of what its volumes hold, and kept nowhere. */
+  screenshot(permit: Permit<'ec2:GetConsoleScreenshot'>, options: { readonly wakeUp: boolean }): Promise<Uint8Array>;
   /** Takes up what an earlier process left: machines that run on are adopted, dead ones stop. Before jobs start. */
   recover(): Promise<void>;
   /** Lets go of the guests' networks; the guests run on. */

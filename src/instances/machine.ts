@@ -32,6 +32,13 @@ export interface MachineSpec {
   readonly network?: MachineNetwork;
 }
 
+export interface Screen {
+  readonly width: number;
+  readonly height: number;
+  /** Red, green and blue, a byte each, row by row. */
+  readonly pixels: Uint8Array;
+}
+
 export interface MachineExit {
   readonly instanceId: InstanceId;
   /** `shutdown`: the guest powered off, asked or by itself. `killed`: by {@link MachineDriver.kill}. `died`: neither. */
@@ -66,6 +73,8 @@ export interface MachineDriver {
   detachDisk(id: InstanceId, device: string, options?: { readonly force?: boolean }): Promise<void>;
   /** Console output since the last call, at most its last 64 KiB. */
   takeConsole(id: InstanceId): Promise<Uint8Array>;
+  /** What the machine shows right now; with `wakeUp`, after a keystroke. `undefined` where there is no guest. */
+  takeScreen(id: InstanceId, options: { readonly wakeUp: boolean }): Promise<Screen | undefined>;
   /**
    * Connects to the machine's network card: Ethernet frames, each behind its length in four bytes. One connection at a
    * time; `undefined` where the machine has no card that Ingot serves.

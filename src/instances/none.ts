@@ -28,6 +28,7 @@ export function createNoneDriver(because = 'as asked for'): MachineDriver {
     async detachDisk() {},
     openNetwork: async () => undefined,
     takeConsole: async () => NOTHING,
+    takeScreen: async () => undefined,
     // Nothing of a machine is lost by a restart: there is nothing in it.
     adopt: async () => [],
     onExit(heard) {

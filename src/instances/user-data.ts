@@ -4,7 +4,7 @@ import type { Tx } from '../db/db.ts';
 import type { InstanceId } from '../ids.ts';
 import { type Context, reading, writing } from './context.ts';
 
-const fieldsOf = (id: InstanceId): Fields => [
+export const userDataFields = (id: InstanceId): Fields => [
   ['purpose', 'instance-user-data'],
   ['instance', id],
 ];
@@ -14,7 +14,7 @@ export async function readUserData(
   id: InstanceId,
 ): Promise<Uint8Array | undefined> {
   const row = await reading(ctx).selectFrom('instances').select('user_data').where('id', '=', id).executeTakeFirst();
-  return row?.user_data ? ctx.rootKey.open(row.user_data, fieldsOf(id)) : undefined;
+  return row?.user_data ? ctx.rootKey.open(row.user_data, userDataFields(id)) : undefined;
 }
 
 /** No bytes take it away. */
@@ -24,6 +24,6 @@ export async function writeUserData(
   id: InstanceId,
   data: Uint8Array,
 ): Promise<void> {
-  const sealed = data.byteLength === 0 ? null : ctx.rootKey.seal(data, fieldsOf(id));
+  const sealed = data.byteLength === 0 ? null : ctx.rootKey.seal(data, userDataFields(id));
   await writing(tx).updateTable('instances').set({ user_data: sealed }).where('id', '=', id).execute();
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { type InstanceId, newEc2Id } from '../../src/ids.ts';
 import type { MachineDriver, MachineExit, MachineSpec, MachineVolume } from '../../src/instances/machine.ts';
 import { createQemuDriver } from '../../src/instances/qemu/driver.ts';
 import { probeQemu } from '../../src/instances/qemu/probe.ts';
+import { Qmp } from '../../src/instances/qemu/qmp.ts';
 import { createLog } from '../../src/log.ts';
 import { stubbornGuest } from './stubborn-guest.ts';
 import { noQemu, until, workplace } from './support.ts';
@@ -180,6 +181,35 @@ describe('QEMU machines', { skip, concurrency: false }, () => {
     await assert.rejects(driver.attachDisk(id, again), { reason: 'disk-not-released' });
     await driver.attachDisk(id, { ...again, device: '/dev/sdg' });
     await driver.kill(id);
+  });
+
+  test('a machine that waits to hand out a picture that nobody takes any more goes on once it is adopted', async () => {
+    await using place = await workplace();
+    const image = await buildBootImage({ dir: place.dir, marker: 'seen', kind: 'boot-sector' });
+    const spec = machine(await place.serve(image.path, '/dev/xvda', 'vol00000000000000001'));
+    const id = spec.instanceId;
+    const before = (await driverIn(place.dir)).driver;
+    await before.start(spec);
+    await before.close();
+    const fifo = join(place.dir, 'run', `${id}.screen`);
+    spawnSync('mkfifo', [fifo]);
+    const qmp = await Qmp.connect(join(place.dir, 'run', `${id}.qmp`), 10_000);
+    void qmp.execute('screendump', { filename: fifo, format: 'ppm' }).catch(() => {});
+    const { pid } = JSON.parse(await readFile(join(place.dir, 'run', `${id}.json`), 'utf8'));
+    await until('QEMU waits for a reader', async () =>
+      /fifo|partner/.test(await readFile(`/proc/${pid}/wchan`, 'latin1')),
+    );
+    qmp.close();
+
+    const { driver } = await driverIn(place.dir);
+    assert.deepEqual(await driver.adopt(), [id]);
+    const screen = await driver.takeScreen(id, { wakeUp: false });
+    assert.ok(
+      screen!.pixels.some((part) => part > 0),
+      'the firmware has written something',
+    );
+    await driver.kill(id);
+    assert.deepEqual(await readdir(join(place.dir, 'run')), []);
   });
 
   test('a runtime folder too long for sockets is refused at once', async () => {

@@ -36,6 +36,7 @@ const CONSOLE = [
   ['-chardev', `socket,id=monitor,path=${QMP},server=on,wait=off`, '-mon', 'monitor,mode=control'],
   ['-device', 'virtio-rng-pci'],
 ];
+const SCREEN = ['-device', 'VGA,vgamem_mb=4'];
 const SANDBOX = ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'];
 
 const VECTORS: readonly { name: string; spec: MachineSpec; setup: QemuSetup; args: string[] }[] = [
@@ -49,6 +50,7 @@ const VECTORS: readonly { name: string; spec: MachineSpec; setup: QemuSetup; arg
       ...MIDDLE,
       ...CONSOLE,
       ['-blockdev', DISK, '-device', FRONT],
+      SCREEN,
       SANDBOX,
     ].flat(),
   },
@@ -73,6 +75,7 @@ const VECTORS: readonly { name: string; spec: MachineSpec; setup: QemuSetup; arg
         'virtio-net-pci,netdev=net0,mac=0e:00:00:00:00:01,romfile=',
       ],
       ['-blockdev', DISK, '-device', FRONT],
+      SCREEN,
     ].flat(),
   },
 ];

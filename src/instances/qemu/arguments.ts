@@ -18,6 +18,8 @@ export interface MachineSockets {
 /** Seconds for which a guest's reads and writes wait for Ingot to come back before they fail. */
 export const RECONNECT_SECONDS = 3600;
 export const CONSOLE_RING_BYTES = 65_536;
+/** Enough for text and for 1280 by 800 in all colors; nobody but a screenshot looks at it. */
+const VIDEO_MEMORY_MIB = 4;
 
 /** QEMU's own ids may not hold slashes: `/dev/sda1` becomes `dev-sda1`. */
 export function diskNodeName(device: string): string {
@@ -98,6 +100,8 @@ export function qemuArguments(spec: MachineSpec, setup: QemuSetup, sockets: Mach
     add('-blockdev', JSON.stringify(blockNode(volume)));
     add('-device', JSON.stringify(diskDevice(volume, index)));
   });
+  // Last, so that it takes no place from the devices a guest names by their place.
+  add('-device', `VGA,vgamem_mb=${VIDEO_MEMORY_MIB}`);
   if (setup.sandbox) add('-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny');
   return args;
 }

@@ -1,8 +1,8 @@
 /**
  * Machines as QEMU processes. Each is started apart from Ingot (own session, no pipes) and is commanded over its QMP
  * socket, so it goes on when Ingot ends and is taken over by the next process. For every machine the runtime folder
- * holds `<instance>.qmp` and `<instance>.net` (the sockets of monitor and network card), `<instance>.json` (its process id) and `<instance>.log` (QEMU's own messages;
- * nothing of the guest).
+ * holds `<instance>.qmp` and `<instance>.net` (the sockets of monitor and network card), `<instance>.json` (its process
+ * id), `<instance>.log` (QEMU's own messages; nothing of the guest) and, for a moment, `<instance>.screen` (a FIFO).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,11 +14,19 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Refusal } from '../../errors.ts';
 import type { InstanceId } from '../../ids.ts';
 import type { Log } from '../../log.ts';
-import type { MachineDriver, MachineExit, MachineRefusalReason, MachineSpec, MachineVolume } from '../machine.ts';
+import type {
+  MachineDriver,
+  MachineExit,
+  MachineRefusalReason,
+  MachineSpec,
+  MachineVolume,
+  Screen,
+} from '../machine.ts';
 import { CONSOLE_RING_BYTES, type QemuSetup, qemuArguments } from './arguments.ts';
 import { attachDisk, isTaken, releaseDisk, takeDisk } from './disks.ts';
 import { QEMU } from './probe.ts';
 import { Qmp } from './qmp.ts';
+import { endFifo, takeScreen, wake } from './screen.ts';
 
 /** Longest path a unix socket can have on Linux. */
 const SOCKET_PATH_BYTES_MAX = 107;
@@ -31,6 +39,9 @@ const RELEASE_MS = 20_000;
 const FORCED_RELEASE_MS = 5_000;
 const QUIT_MS = 5_000;
 const POLL_MS = 25;
+
+/** What there is of every machine in the runtime folder. */
+const FILES = ['qmp', 'net', 'json', 'log', 'screen'] as const;
 
 const NOTHING = new Uint8Array(0);
 
@@ -69,6 +80,8 @@ class QemuDriver implements MachineDriver {
   readonly #options: QemuDriverOptions;
   readonly #machines = new Map<InstanceId, Machine>();
   #listener: (exit: MachineExit) => void = () => {};
+  /** One picture at a time: each is some megabytes for a moment. */
+  #screens: Promise<unknown> = Promise.resolve();
   #closed = false;
 
   constructor(options: QemuDriverOptions) {
@@ -190,6 +203,18 @@ class QemuDriver implements MachineDriver {
     return machine ? readConsole(machine.qmp) : NOTHING;
   }
 
+  takeScreen(id: InstanceId, { wakeUp }: { readonly wakeUp: boolean }): Promise<Screen> {
+    const { qmp } = this.#running(id);
+    const turn = this.#screens.then(async () => {
+      if (wakeUp) await wake(qmp);
+      return takeScreen(qmp, this.#path(id, 'screen'));
+    });
+    this.#screens = turn.catch(() => {});
+    return turn.catch((cause: unknown) => {
+      throw refusal('machine-failed', { instanceId: id }, { cause });
+    });
+  }
+
   async adopt(): Promise<readonly InstanceId[]> {
     const names = await readdir(this.#options.runtimeDir);
     for (const name of names) {
@@ -214,12 +239,12 @@ class QemuDriver implements MachineDriver {
     return machine;
   }
 
-  #path(id: InstanceId, kind: 'qmp' | 'net' | 'json' | 'log'): string {
+  #path(id: InstanceId, kind: (typeof FILES)[number]): string {
     return join(this.#options.runtimeDir, `${id}.${kind}`);
   }
 
   async #clear(id: InstanceId): Promise<void> {
-    for (const kind of ['qmp', 'net', 'json', 'log'] as const) await rm(this.#path(id, kind), { force: true });
+    for (const kind of FILES) await rm(this.#path(id, kind), { force: true });
   }
 
   /** Takes command of a machine that an earlier process started. */
@@ -227,6 +252,7 @@ class QemuDriver implements MachineDriver {
     const pid = await this.#recordedPid(id);
     if (pid === undefined) return false;
     try {
+      await endFifo(this.#path(id, 'screen'));
       const qmp = await Qmp.connect(this.#path(id, 'qmp'), GREETING_MS);
       this.#watch({ id, pid, qmp, rest: NOTHING });
       return true;

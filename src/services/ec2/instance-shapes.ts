@@ -269,7 +269,9 @@ const incorrectState: RefusalTable<string>[string] = ({ facts, operation }) =>
         `The instance '${facts.instanceId}' is not in a state from which it can be ${OPERATION_VERB[operation]}.`,
       )
     : ec2Error(
-        operation === 'ModifyInstanceAttribute' ? 'IncorrectInstanceState' : 'IncorrectState',
+        operation === 'ModifyInstanceAttribute' || operation === 'GetConsoleScreenshot'
+          ? 'IncorrectInstanceState'
+          : 'IncorrectState',
         `The instance '${facts.instanceId}' is not in a valid state for this operation: ${facts.state}.`,
       );
 const OPERATION_VERB: Readonly<Record<string, string>> = {
@@ -314,6 +316,8 @@ export const instanceRefusals: RefusalTable<
     ),
   'root-replacement-under-way': ({ facts }) =>
     ec2Error('IncorrectState', `The root volume of instance '${facts.instanceId}' is already being replaced.`),
+  'no-screen': ({ facts }) =>
+    ec2Error('UnsupportedOperation', `No guest runs in instance '${facts.instanceId}': it has no screen.`),
   'firmware-missing': () => ec2Error('Unsupported', 'This host has no UEFI firmware.'),
   'machine-failed': ({ facts }) =>
     ec2Error('InternalError', `The machine of instance '${facts.instanceId}' did not do what was asked.`),

@@ -19,6 +19,7 @@ import {
 import { describeAccountAttributes, describeAvailabilityZones, describeRegions } from './describe-regions.ts';
 import { describeReplaceRootVolumeTasks } from './describe-replace-root-volume-tasks.ts';
 import { getConsoleOutput } from './get-console-output.ts';
+import { getConsoleScreenshot } from './get-console-screenshot.ts';
 import { describeInstanceAttribute, modifyInstanceAttribute } from './instance-attributes.ts';
 import {
   associateIamInstanceProfile,
@@ -79,6 +80,7 @@ export function instanceOperations(deps: InstanceDeps): Ec2Part {
       DetachVolume: detachVolume(deps),
       DisassociateIamInstanceProfile: disassociateIamInstanceProfile(deps),
       GetConsoleOutput: getConsoleOutput(deps),
+      GetConsoleScreenshot: getConsoleScreenshot(deps),
       ImportKeyPair: importKeyPair(deps),
       ModifyInstanceAttribute: modifyInstanceAttribute(deps),
       ModifyInstanceMetadataOptions: modifyInstanceMetadataOptions(deps),

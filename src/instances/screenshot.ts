@@ -1,0 +1,26 @@
+/** Screenshots: the picture comes from the machine, and is turned into a JPEG in a thread of its own. */
+import { Worker } from 'node:worker_threads';
+import type { InstanceId } from '../ids.ts';
+import { type Context, refuse, requireInstance } from './context.ts';
+import type { Screen } from './machine.ts';
+
+export async function takeScreenshot(
+  ctx: Context,
+  id: InstanceId,
+  options: { readonly wakeUp: boolean },
+): Promise<Uint8Array> {
+  const { state } = await requireInstance(ctx, id);
+  if (state !== 'running' || !ctx.driver.isRunning(id)) throw refuse('instance-state', { instanceId: id, state });
+  const screen = await ctx.driver.takeScreen(id, options);
+  if (!screen) throw refuse('no-screen', { instanceId: id });
+  return jpegOf(screen);
+}
+
+function jpegOf(screen: Screen): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL('./jpeg-worker.ts', import.meta.url), { workerData: screen, name: 'jpeg' });
+    worker.once('message', resolve);
+    worker.once('error', reject);
+    worker.once('exit', () => reject(new Error('the picture of a screen was not made')));
+  });
+}
