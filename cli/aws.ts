@@ -55,10 +55,10 @@ export class Aws {
     return this.#derived.get(region) ?? new Aws(region, this.#config, this.#derived);
   }
 
-  /** A session of the role, in this region; assumed at the first call, and again before it ends. */
+  /** A session of the role, in this region; assumed at the first call for all its clients, and again before it ends. */
   assuming(roleArn: string, sessionName: string): Aws {
     const sts = this.use(STSClient);
-    const credentials = async () => {
+    const assume = async () => {
       const { Credentials: session } = await sts.send(
         new AssumeRoleCommand({ RoleArn: roleArn, RoleSessionName: sessionName }),
       );
@@ -71,7 +71,7 @@ export class Aws {
       };
     };
     const { profile: _, ...config } = this.#config;
-    return new Aws(this.region, { ...config, credentials });
+    return new Aws(this.region, { ...config, credentials: renewed(assume) });
   }
 
   /** Who this is: 12 digits, and the ARN of the user, session or root. */
@@ -80,6 +80,26 @@ export class Aws {
     if (!account || !arn) throw new CliError('STS does not say whose credentials these are.');
     return { account, arn };
   }
+}
+
+/** How long before their end credentials are made anew. */
+const RENEWAL_MS = 5 * 60_000;
+
+/** One session for all who ask, until it is about to end; a failure is asked about again. */
+function renewed<Credentials extends { readonly expiration?: Date }>(read: () => Promise<Credentials>) {
+  let held: Promise<Credentials> | undefined;
+  return async (): Promise<Credentials> => {
+    held ??= read();
+    const mine = held;
+    const known = await mine.catch((error: unknown) => {
+      if (held === mine) held = undefined;
+      throw error;
+    });
+    if ((known.expiration?.getTime() ?? Number.POSITIVE_INFINITY) - Date.now() > RENEWAL_MS) return known;
+    // Whoever sees first that it ends asks; the others wait for that one.
+    if (held === mine) held = read();
+    return held ?? read();
+  };
 }
 
 /** Throttles of the EBS direct APIs are ridden out, not reported. */

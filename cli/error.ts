@@ -3,8 +3,12 @@ export const EXIT = {
   done: 0,
   failed: 1,
   usage: 2,
-  /** `diff --exit-code` found a difference, or a verification did. */
+  /** `diff --exit-code` found a difference, a verification did, or the doctor found a fault. */
   differs: 3,
+  /** The doctor found no fault in what it could see, and could not see everything. */
+  unseen: 4,
+  /** Nothing wrong was found, but not everything could be seen: `audit --fail-on`. */
+  incomplete: 4,
   interrupted: 130,
 } as const;
 

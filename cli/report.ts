@@ -39,6 +39,11 @@ export class Report {
     if (!this.#json) this.#line(`${this.#styled('red', '✘')} ${text}`);
   }
 
+  /** Something could not be looked at. */
+  unseen(text: string): void {
+    if (!this.#json) this.#line(`${this.#styled('yellow', '?')} ${text}`);
+  }
+
   warn(text: string): void {
     this.#line(`${this.#styled('yellow', 'Warning:')} ${text}`);
   }
@@ -68,6 +73,25 @@ export class Report {
       },
       stop: () => this.#clear(),
     };
+  }
+
+  /** Counts `total` things that are done one by one, in no order. */
+  counter(label: string, total: number, what: string): Pick<Bar, 'advance' | 'stop'> {
+    let done = 0;
+    const text = () => `${label} ${done} of ${total} ${what}`;
+    this.#start(text());
+    return {
+      advance: (more) => {
+        done += more;
+        if (this.#spinner) this.#spinner.text = text();
+      },
+      stop: () => this.#clear(),
+    };
+  }
+
+  /** Whether the result may be styled: standard output is a terminal that shows colours, and nobody asked for none. */
+  get colourful(): boolean {
+    return this.#out.isTTY === true && this.#out.hasColors() && !process.env.NO_COLOR;
   }
 
   /** The result: for programs, or for people. */
