@@ -28,6 +28,7 @@ export interface Area {
 }
 
 const TITLES: Readonly<Record<string, string>> = {
+  autoscaling: 'Auto Scaling',
   ec2: 'EC2',
   ebs: 'EBS direct APIs',
   kms: 'KMS',

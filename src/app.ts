@@ -6,17 +6,20 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { auditMigrations, createAudit } from './audit/trail.ts';
 import { createAuthenticator } from './authn/authenticate.ts';
+import { autoScalingMigrations, createAutoScaling } from './auto-scaling/create-auto-scaling.ts';
 import type { Config } from './config.ts';
 import { openRootKey, type RootKey, type RootKeyFile } from './crypto/root-key.ts';
 import { lockDataDir, runtimeFolder, writeEndpoint, writeRootCredentials } from './data-dir.ts';
 import type { Db, Migration } from './db/db.ts';
 import { openDb } from './db/sqlite.ts';
 import { startHousekeeping } from './housekeeping.ts';
+import { callsTo } from './http/call-service.ts';
 import { createPipeline } from './http/pipeline.ts';
 import { createFrontDoor } from './http/server.ts';
 import { createIdempotency, idempotencyMigrations } from './idempotency/idempotency.ts';
 import { createAuthorizationMessages } from './identity/authorization-messages.ts';
 import { createIdentity, identityMigrations } from './identity/identity.ts';
+import { findLinkedRole } from './identity/linked-roles.ts';
 import { organizationPlaceOf } from './identity/organization-place.ts';
 import { createImages } from './images/create-images.ts';
 import type { Images } from './images/images.ts';
@@ -38,9 +41,11 @@ import { networkMigrations } from './network/tables.ts';
 import { createRecycleBin, recycleBinMigrations } from './recycle-bin/recycle-bin.ts';
 import { createRootKeyRotation } from './root-key-rotation.ts';
 import { withProtection } from './root-key-source.ts';
+import { autoscalingService } from './services/autoscaling/index.ts';
 import { cloudtrailService } from './services/cloudtrail/index.ts';
 import { ebsService } from './services/ebs/index.ts';
 import type { Ec2Deps } from './services/ec2/common.ts';
+import { CALLED_FOR_GROUPS, ec2ForGroups } from './services/ec2/for-auto-scaling.ts';
 import { imageUseOperations } from './services/ec2/image-use-table.ts';
 import { imageOperations } from './services/ec2/images-table.ts';
 import { ec2Service } from './services/ec2/index.ts';
@@ -72,6 +77,7 @@ const WRITE_USES_OF_KEYS_EVERY_MS = 60_000;
 export const migrations = (rootKey: RootKey): readonly Migration[] =>
   [
     auditMigrations,
+    autoScalingMigrations,
     idempotencyMigrations,
     identityMigrations,
     imagesMigrations,
@@ -205,43 +211,65 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     guestsAreReached: front !== undefined,
     idempotency,
   };
+  const ec2Api = ec2Service({
+    encodeAuthorizationFailure: authorizationMessages.encode,
+    parts: [
+      imageOperations({ ...ec2, bin, images, snapshots, volumes, idempotency, instances, isRegion }),
+      imageUseOperations(forInstances),
+      instanceOperations(forInstances),
+      launchTemplateOperations({
+        ...ec2,
+        launchTemplates,
+        idempotency,
+        isInstanceType: (name) => instanceType(name) !== undefined,
+      }),
+      tagOperations({
+        ...ec2,
+        taggable: {
+          ...imageTaggables({ images, launchTemplates }),
+          ...instanceTaggables(forInstances),
+          ...volumeTaggables({ volumes, snapshots }),
+        },
+      }),
+      volumeOperations({
+        ...ec2,
+        volumes,
+        snapshots,
+        ebsDefaults,
+        ...lifecycle,
+        bin,
+        keys: onBehalf,
+        idempotency,
+        clock,
+        imagesUsingSnapshot: (id) => images.imagesUsingSnapshot(id),
+      }),
+    ],
+  });
+  const wire = new Wire(REGISTRY);
+  const toEc2 = ec2ForGroups(forInstances, callsTo(ec2Api, CALLED_FOR_GROUPS, { wire, audit, log }));
+  const autoScaling = createAutoScaling({
+    db,
+    jobs,
+    tags,
+    ec2: toEc2,
+    instances,
+    roleByArn: (arn) => findLinkedRole(identity.roles, 'autoscaling.amazonaws.com', arn),
+    clock,
+    log,
+  });
   const services: readonly Service[] = [
+    autoscalingService({
+      authorizer,
+      db,
+      autoScaling,
+      ec2: toEc2,
+      launchTemplates,
+      network,
+      roles: identity.roles,
+    }),
     cloudtrailService({ audit, authorizer }),
     ebsService({ authorizer, db, snapshots, direct, tags, idempotency }),
-    ec2Service({
-      encodeAuthorizationFailure: authorizationMessages.encode,
-      parts: [
-        imageOperations({ ...ec2, bin, images, snapshots, volumes, idempotency, instances, isRegion }),
-        imageUseOperations(forInstances),
-        instanceOperations(forInstances),
-        launchTemplateOperations({
-          ...ec2,
-          launchTemplates,
-          idempotency,
-          isInstanceType: (name) => instanceType(name) !== undefined,
-        }),
-        tagOperations({
-          ...ec2,
-          taggable: {
-            ...imageTaggables({ images, launchTemplates }),
-            ...instanceTaggables(forInstances),
-            ...volumeTaggables({ volumes, snapshots }),
-          },
-        }),
-        volumeOperations({
-          ...ec2,
-          volumes,
-          snapshots,
-          ebsDefaults,
-          ...lifecycle,
-          bin,
-          keys: onBehalf,
-          idempotency,
-          clock,
-          imagesUsingSnapshot: (id) => images.imagesUsingSnapshot(id),
-        }),
-      ],
-    }),
+    ec2Api,
     iamService({ identity, authorizer }),
     kmsService({ keys, isRegion }),
     organizationsService({ identity, authorizer }),
@@ -249,7 +277,6 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     stsService({ identity, authorizer }, authorizationMessages),
   ];
 
-  const wire = new Wire(REGISTRY);
   const authenticator = createAuthenticator({ credentials: identity.credentials, regions: REGIONS, clock });
   const pipeline = createPipeline({
     wire,

@@ -9,7 +9,7 @@
 import type { Audit } from '../audit/audit.ts';
 import type { Authenticator, Dialect, SignedRequest } from '../authn/authenticate.ts';
 import { AuditNotes, type Call, type Caller } from '../authz/caller.ts';
-import { ApiError, IntegrityError } from '../errors.ts';
+import { ApiError } from '../errors.ts';
 import { newUuid, type Region } from '../ids.ts';
 import type { Log } from '../log.ts';
 import type { Operation, Service } from '../services/operation.ts';
@@ -17,6 +17,7 @@ import type { WireRequest, WireResponse } from '../wire/message.ts';
 import type { OperationModel, ProtocolName } from '../wire/model.ts';
 import type { Claim, Wire } from '../wire/wire.ts';
 import { auditEntry, type Outcome } from './audit-entry.ts';
+import { internalFailure, toApiError } from './translate-error.ts';
 
 /** A request as it came, whole. */
 export interface ReceivedRequest extends WireRequest, SignedRequest {
@@ -43,13 +44,6 @@ const DIALECTS: Readonly<Record<ProtocolName, Dialect>> = {
   awsJson1_1: 'json',
   restJson1: 'rest',
 };
-
-export function internalFailure(cause?: unknown): ApiError {
-  return new ApiError('InternalFailure', 'The request processing has failed because of an unknown error.', {
-    status: 500,
-    cause,
-  });
-}
 
 /** Throws at once when a service has an operation without a schema. */
 export function createPipeline({ wire, services, authenticator, audit, log, clock, noteUse }: PipelineDeps): Pipeline {
@@ -88,30 +82,12 @@ export function createPipeline({ wire, services, authenticator, audit, log, cloc
       const response = claim.encode(model, output, call.requestId);
       return { ...attempt, output, response };
     } catch (error) {
-      return { ...attempt, error: toApiError(error, call, attempt, service) };
+      return { ...attempt, error: toApiError(error, call, attempt, service, log) };
     }
   }
 
   function encode(claim: Claim, call: Call, attempt: Attempt): WireResponse {
     return attempt.response ?? claim.encodeError(attempt.error ?? internalFailure(), call.requestId);
-  }
-
-  function toApiError(error: unknown, call: Call, attempt: Attempt, service: Service | undefined): ApiError {
-    if (error instanceof ApiError) return error;
-    const where = { requestId: call.requestId, service: attempt.service, operation: attempt.operationName };
-    if (error instanceof IntegrityError) {
-      log.error({ ...where, what: error.what, error }, 'stored bytes are not what was written');
-      return internalFailure(error);
-    }
-    let translated: unknown;
-    try {
-      translated = service?.translate(error, call, attempt.operationName);
-    } catch (cause) {
-      log.error({ ...where, error: cause }, 'the translation of an error failed');
-    }
-    if (translated instanceof ApiError) return translated;
-    log.error({ ...where, error }, 'a request failed inside');
-    return internalFailure(error);
   }
 }
 

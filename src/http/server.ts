@@ -14,7 +14,8 @@ import type { WireRequest, WireResponse } from '../wire/message.ts';
 import type { Wire } from '../wire/wire.ts';
 import { bodyBytes, readBody } from './body.ts';
 import { ByteBudget } from './byte-budget.ts';
-import { internalFailure, type Pipeline, type ReceivedRequest } from './pipeline.ts';
+import type { Pipeline, ReceivedRequest } from './pipeline.ts';
+import { internalFailure } from './translate-error.ts';
 
 export interface FrontDoorDeps {
   readonly wire: Wire;

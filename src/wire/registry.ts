@@ -2,6 +2,7 @@
  * The one table that names services. A line is all it takes for every operation of a service to be recognised,
  * decoded, encoded, and refused by name where it is not implemented.
  */
+import * as autoscaling from '@aws-sdk/client-auto-scaling';
 import * as cloudtrail from '@aws-sdk/client-cloudtrail';
 import * as ebs from '@aws-sdk/client-ebs';
 import * as ec2 from '@aws-sdk/client-ec2';
@@ -79,6 +80,13 @@ export const REGISTRY: readonly ServiceEntry[] = [
     // The JavaScript SDK sends the short form, botocore and Go the long one.
     targets: ['CloudTrail_20131101', 'com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101'],
     schemas: cloudtrail,
+  },
+  {
+    name: 'autoscaling',
+    protocol: 'awsQuery',
+    version: '2011-01-01',
+    xmlNamespace: 'http://autoscaling.amazonaws.com/doc/2011-01-01/',
+    schemas: autoscaling,
   },
   { name: 'rbin', protocol: 'restJson1', version: '2021-06-15', schemas: rbin },
 ];

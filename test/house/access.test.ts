@@ -62,6 +62,7 @@ const WORDS: Readonly<Record<string, Words>> = {
   kms: JSON_1_1,
   cloudtrail: JSON_1_1,
   organizations: JSON_1_1,
+  autoscaling: QUERY,
   iam: QUERY,
   sts: QUERY,
 };

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Sha256 } from '@aws-crypto/sha256-js';
+import * as autoscaling from '@aws-sdk/client-auto-scaling';
 import * as cloudtrail from '@aws-sdk/client-cloudtrail';
 import * as ebs from '@aws-sdk/client-ebs';
 import * as ec2 from '@aws-sdk/client-ec2';
@@ -21,6 +22,7 @@ import { Wire } from '../../src/wire/wire.ts';
 import type { ClientConfig } from './ingot.ts';
 
 const SDK: Readonly<Record<string, { readonly client: string; readonly exports: object }>> = {
+  autoscaling: { client: 'AutoScalingClient', exports: autoscaling },
   cloudtrail: { client: 'CloudTrailClient', exports: cloudtrail },
   ebs: { client: 'EBSClient', exports: ebs },
   ec2: { client: 'EC2Client', exports: ec2 },
@@ -133,8 +135,8 @@ export function sampleInput(
   if (!model) throw new Error(`no schema for ${service} ${operation}`);
   const input = {
     ...sampleStruct(model.input.members),
-    ...EXTRA[`${service} ${operation}`],
     ...EXTRA[operation],
+    ...EXTRA[`${service} ${operation}`],
     ...instead,
   };
   return replaced(input, real) as object;
@@ -290,6 +292,15 @@ const EXTRA: Readonly<Record<string, object>> = {
   LockSnapshot: { LockMode: 'governance', LockDuration: 1 },
   ModifySnapshotTier: { StorageTier: 'archive' },
   RestoreSnapshotTier: { PermanentRestore: true },
+  'autoscaling CreateAutoScalingGroup': {
+    MinSize: 0,
+    MaxSize: 1,
+    LaunchTemplate: { LaunchTemplateName: 'sample' },
+    AvailabilityZones: ['eu-central-1a'],
+  },
+  'autoscaling SetDesiredCapacity': { DesiredCapacity: 0 },
+  'autoscaling CreateOrUpdateTags': { Tags: [{ ResourceId: 'sample', Key: 'a', Value: 'b' }] },
+  'autoscaling DeleteTags': { Tags: [{ ResourceId: 'sample', Key: 'a' }] },
   'rbin CreateRule': { ResourceType: 'EBS_SNAPSHOT', RetentionPeriod: RETENTION },
   'rbin DeleteRule': { Identifier: RULE_ID },
   'rbin GetRule': { Identifier: RULE_ID },

@@ -1,4 +1,5 @@
 /** One of everything, private to the account that makes it. */
+import { AutoScalingClient, CreateAutoScalingGroupCommand } from '@aws-sdk/client-auto-scaling';
 import {
   CreateLaunchTemplateCommand,
   CreateSnapshotCommand,
@@ -50,6 +51,15 @@ export async function makeResources(config: ClientConfig): Promise<Resources> {
   await waitUntilInstanceRunning(waiter, { InstanceIds: [instance] });
   await ec2.send(
     new CreateLaunchTemplateCommand({ LaunchTemplateName: 'sample', LaunchTemplateData: { ImageId: image.ImageId! } }),
+  );
+  await new AutoScalingClient(config).send(
+    new CreateAutoScalingGroupCommand({
+      AutoScalingGroupName: 'sample',
+      LaunchTemplate: { LaunchTemplateName: 'sample' },
+      AvailabilityZones: ['eu-central-1a'],
+      MinSize: 0,
+      MaxSize: 1,
+    }),
   );
   const ids = new Map([
     [SAMPLE_ROOT, SAMPLE_ROOT.replace(/\d+/, KeyMetadata!.AWSAccountId!)],
