@@ -137,7 +137,16 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
   const tags = createTags(db);
   const idempotency = createIdempotency({ db, clock });
   const bin = createRecycleBin({ db, clock });
-  const { keys, onBehalf } = await createKeys({ db, rootKey, authorizer, audit, principals, jobs, clock });
+  const { keys, onBehalf } = await createKeys({
+    db,
+    rootKey,
+    authorizer,
+    audit,
+    principals,
+    jobs,
+    clock,
+    throttled: config.kmsThrottle === 'aws',
+  });
 
   const storage = await openStorage({ dir: dataDir, db, log, workers: config.cryptoWorkers });
   closers.add(() => storage.close());

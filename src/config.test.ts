@@ -10,6 +10,7 @@ describe('configuration', () => {
     assert.equal(config.machines, 'auto');
     assert.deepEqual(config.guestNetwork, { kind: 'isolated' });
     assert.equal(config.rootAccessKey, undefined);
+    assert.equal(config.kmsThrottle, 'off');
     assert.ok(Object.isFrozen(config));
   });
 
@@ -44,6 +45,7 @@ describe('configuration', () => {
     [{}, { INGOT_ROOT_ACCESS_KEY_ID: 'AKIAEXAMPLEROOTKEY1' }, /must be set together/],
     [{}, { INGOT_ROOT_ACCESS_KEY_ID: 'short', INGOT_ROOT_SECRET_ACCESS_KEY: 'x'.repeat(40) }, /ACCESS_KEY_ID must be/],
     [{}, { INGOT_LOG: 'loud' }, /INGOT_LOG must be one of/],
+    [{}, { INGOT_KMS_THROTTLE: 'on' }, /INGOT_KMS_THROTTLE must be one of aws, off/],
   ];
   for (const [options, environment, message] of refusals) {
     it(`refuses ${JSON.stringify({ ...options, ...environment })}`, () => {

@@ -23,6 +23,8 @@ export interface Config {
   /** What it was sealed under before, where that changes. */
   readonly previousRootKeySource?: RootKeySource;
   readonly logLevel: LogLevel;
+  /** `aws` imposes AWS's rates of KMS calls. */
+  readonly kmsThrottle: 'aws' | 'off';
   readonly cryptoWorkers: number;
 }
 
@@ -76,6 +78,7 @@ export function readConfig(
     ...(rootKeySource && { rootKeySource }),
     ...(previousRootKeySource && { previousRootKeySource }),
     logLevel: oneOf('INGOT_LOG', environment.INGOT_LOG ?? 'info', LOG_LEVELS),
+    kmsThrottle: oneOf('INGOT_KMS_THROTTLE', environment.INGOT_KMS_THROTTLE ?? 'off', ['aws', 'off'] as const),
     cryptoWorkers: Math.min(LIMITS.cryptoWorkers, availableParallelism()),
   });
 }

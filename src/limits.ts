@@ -45,3 +45,69 @@ export const LIMITS = {
   jobsRunningMax: 8,
   auditLookupMax: 50,
 } as const;
+
+/**
+ * kms: calls per second of one account in one Region (kms 28.2 to 28.4), imposed where `INGOT_KMS_THROTTLE` says so.
+ * Operations that the specification gives no rate are free.
+ */
+export const KMS_RATES = {
+  /** Cryptographic operations with symmetric and HMAC keys, and GenerateRandom, together. */
+  symmetric: {
+    'us-east-1': 100_000,
+    'us-west-2': 100_000,
+    'eu-west-1': 100_000,
+    'us-east-2': 20_000,
+    'ap-southeast-1': 20_000,
+    'ap-southeast-2': 20_000,
+    'ap-northeast-1': 20_000,
+    'eu-central-1': 20_000,
+    'eu-west-2': 20_000,
+  },
+  symmetricElsewhere: 10_000,
+  /** `ml`: ML-DSA, and ML-KEM, whose rate is not known. */
+  families: { rsa: 1000, ecc: 1000, ml: 1000 },
+  pairs: {
+    'p-256': 100,
+    'p-384': 100,
+    'p-521': 100,
+    secp256k1: 100,
+    ed25519: 100,
+    'rsa-2048': 20,
+    'rsa-3072': 4,
+    'rsa-4096': 1,
+  },
+  operations: {
+    CreateKey: 5,
+    CreateAlias: 5,
+    EnableKey: 5,
+    DisableKey: 5,
+    CancelKeyDeletion: 5,
+    UpdateAlias: 5,
+    UntagResource: 5,
+    UpdateKeyDescription: 5,
+    ReplicateKey: 5,
+    RotateKeyOnDemand: 5,
+    GetKeyLastUsage: 5,
+    TagResource: 10,
+    PutKeyPolicy: 15,
+    ScheduleKeyDeletion: 15,
+    DeleteAlias: 15,
+    EnableKeyRotation: 15,
+    ImportKeyMaterial: 15,
+    CreateGrant: 50,
+    RetireGrant: 50,
+    RevokeGrant: 50,
+    ListGrants: 100,
+    ListRetirableGrants: 100,
+    ListKeyPolicies: 100,
+    ListKeyRotations: 100,
+    ListKeys: 500,
+    ListAliases: 500,
+    GetKeyPolicy: 1000,
+    GetKeyRotationStatus: 1000,
+    DescribeKey: 2000,
+    GetPublicKey: 2000,
+    ListResourceTags: 2000,
+    GetParametersForImport: 1,
+  },
+} as const;

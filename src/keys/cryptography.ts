@@ -8,6 +8,7 @@ import { openCiphertext, readCiphertextHeader, sealCiphertext } from './cipherte
 import { algorithmsOf, isOaepAlgorithm, isSymmetric, OAEP_ALGORITHMS, SYMMETRIC_DEFAULT } from './key-specs.ts';
 import type { EncryptionContext } from './on-behalf.ts';
 import { type KeyParts, permittedKey } from './parts.ts';
+import { familyOf } from './rates.ts';
 import type { KeyRecord } from './records.ts';
 import { refuse } from './refusals.ts';
 import { requireState } from './states.ts';
@@ -36,7 +37,7 @@ export interface Method {
 export type DataKeyPermit = Permit<'kms:GenerateDataKey'> | Permit<'kms:GenerateDataKeyWithoutPlaintext'>;
 
 export function cryptographyMethods(parts: KeyParts) {
-  const { store, uses } = parts;
+  const { store, uses, rates } = parts;
 
   /** @throws {Refusal} `algorithm-incompatible`, `context-unsupported` or `plaintext-too-long` (6.6, 8.2, 11.1). */
   async function sealUnder(key: KeyRecord, plaintext: Uint8Array, method: Method): Promise<Sealed> {
@@ -129,6 +130,11 @@ export function cryptographyMethods(parts: KeyParts) {
     ): Promise<{ ciphertext: Uint8Array; sourceMaterialId?: string; destinationMaterialId?: string }> {
       const sourceKey = await usableForReEncrypt(from, true);
       const destinationKey = await usableForReEncrypt(to, false);
+      if (from.call) rates?.countUse(from.call, sourceKey.spec);
+      // Keys that share a rate count once.
+      if (to.call && familyOf(sourceKey.spec) !== familyOf(destinationKey.spec)) {
+        rates?.countUse(to.call, destinationKey.spec);
+      }
       const opened = await openUnder(sourceKey, source.ciphertext, source);
       try {
         const sealed = await sealUnder(destinationKey, opened.plaintext, destination);
@@ -155,7 +161,9 @@ export function cryptographyMethods(parts: KeyParts) {
       permit: Permit<'kms:Decrypt' | 'kms:ReEncryptFrom' | 'kms:ReEncryptTo'>,
       method: Method,
     ): Promise<void> {
-      requireMethod(await usableForReEncrypt(permit, permit.action !== 'kms:ReEncryptTo'), method);
+      const key = await usableForReEncrypt(permit, permit.action !== 'kms:ReEncryptTo');
+      if (permit.call) rates?.countUse(permit.call, key.spec);
+      requireMethod(key, method);
     },
 
     /** Opens what a key sealed for work that Ingot does by itself, whatever the key's state. */

@@ -8,6 +8,7 @@
  */
 import type { Audit } from '../audit/audit.ts';
 import type { Authorizer } from '../authz/authorizer.ts';
+import type { Call } from '../authz/caller.ts';
 import type { Permit } from '../authz/permit.ts';
 import type { PolicyPrincipals } from '../authz/policy-principals.ts';
 import type { Fields } from '../crypto/fields.ts';
@@ -31,6 +32,7 @@ import { createKeysOnBehalf } from './on-behalf-calls.ts';
 import { type KeyParts, permittedKey } from './parts.ts';
 import { policyMethods } from './policies.ts';
 import { publicKeyMethods } from './public-key-methods.ts';
+import { Rates } from './rates.ts';
 import type { KeyRecord } from './records.ts';
 import { rotationMethods } from './rotation.ts';
 import { KeyStore } from './store.ts';
@@ -46,6 +48,8 @@ export interface KeysDeps {
   /** Deletion and rotation register their programs here: make the keys before `jobs.start()`. */
   readonly jobs: Jobs;
   readonly clock: () => Date;
+  /** Imposes AWS's rates of calls (kms §28). */
+  readonly throttled?: boolean;
 }
 
 export type Keys = ReturnType<typeof keysOf>;
@@ -59,7 +63,8 @@ export async function createKeys(deps: KeysDeps): Promise<{ keys: Keys; onBehalf
   await checkRootKey(store, deps.rootKey);
   const access = new KeyAccess(deps.authorizer, store);
   const uses = new KeyUses(store, deps.clock);
-  const keys = keysOf({ ...deps, store, access, uses });
+  const rates = deps.throttled ? { rates: new Rates(deps.clock) } : {};
+  const keys = keysOf({ ...deps, store, access, uses, ...rates });
   return { keys, onBehalf: createKeysOnBehalf(keys, deps) };
 }
 
@@ -78,6 +83,13 @@ function keysOf(parts: KeyParts) {
     ...grantMethods(parts),
     ...methods,
     ...tagMethods(parts),
+
+    /** Whether rates of calls are imposed. */
+    isThrottled: parts.rates !== undefined,
+    /** Counts a call that has a rate of its own; free where none is imposed. @throws {Refusal} `throttled` */
+    countCall(call: Call, operation: string): void {
+      parts.rates?.countCall(call, operation);
+    },
 
     /** Grows with every committed change of a key, its policy or its grants. */
     generation(): number {

@@ -19,6 +19,9 @@ export interface KmsError {
 export const CIPHERTEXT_KEY_UNKNOWN =
   'The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.';
 
+/** 28.6 */
+const THROTTLED = 'You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.';
+
 /** 14.6 */
 const INVALID_PRINCIPALS = 'Policy contains a statement with one or more invalid principals.';
 
@@ -140,6 +143,7 @@ const WORDS: Readonly<Record<Reason, (facts: Facts) => readonly [code: string, m
   'alias-limit': (facts) => ['LimitExceededException', `The key ${facts.arn} has the most aliases it can have.`],
   'key-limit': (facts) => ['LimitExceededException', `The account has ${facts.limit} keys in this Region already.`],
   'limit-exceeded': () => ['LimitExceededException', ''],
+  throttled: () => ['ThrottlingException', THROTTLED],
   'principal-invalid': (facts) => ['InvalidArnException', `Invalid arn ${facts.arn}`],
   'rotation-limit': (facts) => [
     'LimitExceededException',

@@ -85,6 +85,7 @@ export function createKeysOnBehalf(
       });
     let result: Result;
     try {
+      keys.countCall(call, eventName);
       result = await work(trail);
     } catch (error) {
       const words = kmsErrorOf(error);

@@ -102,4 +102,5 @@ export type KeyRefusalReason =
   | 'ciphertext-key-unknown'
   | 'grant-not-found'
   | 'grant-token-invalid'
-  | 'limit-exceeded';
+  | 'limit-exceeded'
+  | 'throttled';

@@ -7,6 +7,7 @@ import type { PolicyPrincipals } from '../authz/policy-principals.ts';
 import type { RootKey } from '../crypto/root-key.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { KeyAccess } from './access.ts';
+import type { Rates } from './rates.ts';
 import type { KeyRecord } from './records.ts';
 import { refuse } from './refusals.ts';
 import type { KeyStore } from './store.ts';
@@ -16,6 +17,8 @@ export interface KeyParts {
   readonly store: KeyStore;
   readonly access: KeyAccess;
   readonly uses: KeyUses;
+  /** Absent where no rates are imposed. */
+  readonly rates?: Rates;
   readonly rootKey: RootKey;
   readonly principals: PolicyPrincipals;
   readonly jobs: Jobs;

@@ -41,7 +41,7 @@ export interface DataKeyPair {
 }
 
 export function publicKeyMethods(parts: KeyParts) {
-  const { store } = parts;
+  const { store, rates } = parts;
 
   return {
     async sign(permit: Permit<'kms:Sign'>, text: SignedText, options: UseOptions = {}): Promise<Uint8Array> {
@@ -145,6 +145,7 @@ export function publicKeyMethods(parts: KeyParts) {
       const operation =
         permit.action === 'kms:GenerateDataKeyPair' ? 'GenerateDataKeyPair' : 'GenerateDataKeyPairWithoutPlaintext';
       return useKey(parts, permit, operation, options, async (key) => {
+        if (permit.call) rates?.countPair(permit.call, kind);
         const pair = await generateKeyPair(kind);
         const privateKey = pair.exposePkcs8();
         const material = await store.currentSecret(key);

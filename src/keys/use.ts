@@ -42,13 +42,14 @@ export function requireUsage(key: KeyRecord, operation: UseOfKey, opens = false)
 
 /** Runs `work` with the authorized key, and notes the use when it succeeded. */
 export async function useKey<Result>(
-  { store, uses }: Pick<KeyParts, 'store' | 'uses'>,
+  { store, uses, rates }: Pick<KeyParts, 'store' | 'uses' | 'rates'>,
   permit: Permit,
   operation: UseOfKey,
   { dryRun = false }: UseOptions,
   work: (key: KeyRecord) => Promise<Result>,
 ): Promise<Result> {
   const key = await permittedKey(store, permit);
+  if (permit.call && !operation.startsWith('GenerateDataKeyPair')) rates?.countUse(permit.call, key.spec);
   requireUsage(key, operation, operation === 'Decrypt');
   requireState(key, operation);
   const result = await work(key);

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Sha256 } from '@aws-crypto/sha256-js';
 import { CloudTrailClient, LookupEventsCommand } from '@aws-sdk/client-cloudtrail';
+import { CreateKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import { SignatureV4 } from '@smithy/signature-v4';
-import type { ClientConfig } from '../house/ingot.ts';
+import { type ClientConfig, Ingot } from '../house/ingot.ts';
 import { type Account, allow, World } from './world.ts';
 
 const REGION = 'eu-central-1';
@@ -187,6 +188,25 @@ describe('KMS on the wire', () => {
     }
     assert.equal((await post(root, 'TrentService.Encrypt', '{')).json.__type, 'SerializationException');
     assert.match(Arn, /:key\//);
+  });
+
+  it('kms 28.6: above its rate a call is refused, and official clients try again until it is let through', async () => {
+    await using throttled = await Ingot.start({ environment: { INGOT_KMS_THROTTLE: 'aws' } });
+    const config = await throttled.client(REGION);
+    const keys = (count: number, client: KMSClient) =>
+      Promise.allSettled(Array.from({ length: count }, () => client.send(new CreateKeyCommand({}))));
+    const burst = await keys(40, new KMSClient({ ...config, maxAttempts: 1 }));
+    const refused = burst.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
+    assert.ok(refused.length > 0 && refused.length < 40, `${refused.length} of 40 were refused`);
+    for (const error of refused) {
+      assert.equal(error.name, 'ThrottlingException');
+      assert.equal(error.$metadata.httpStatusCode, 400);
+    }
+    const patient = await keys(8, new KMSClient({ ...config, maxAttempts: 30 }));
+    assert.deepEqual(
+      patient.filter((one) => one.status === 'rejected'),
+      [],
+    );
   });
 
   describe('in the trail', () => {

@@ -7,6 +7,7 @@ import type { VolumeRefusalReason } from '../../volumes/volumes.ts';
 
 const STATUS = {
   ValidationException: 400,
+  RequestThrottledException: 400,
   ServiceQuotaExceededException: 402,
   AccessDeniedException: 403,
   InvalidSignatureException: 403,
@@ -94,6 +95,10 @@ const keyReasons: Readonly<Record<KeyRefusalReason, Answer>> = {
   'limit-exceeded': () =>
     ebsError('ServiceQuotaExceededException', 'A limit of the KMS key has been reached', {
       reason: 'DEPENDENCY_SERVICE_QUOTA_EXCEEDED',
+    }),
+  throttled: () =>
+    ebsError('RequestThrottledException', 'KMS calls of the account have been throttled', {
+      reason: 'DEPENDENCY_REQUEST_THROTTLED',
     }),
 };
 

@@ -2,7 +2,8 @@
  * The KMS API (kms §1): one table of operations over `keys/`, with every operation of the SDK's client. Custom key
  * stores, which need hardware, are refused by name.
  */
-import type { Service } from '../operation.ts';
+import type { Call } from '../../authz/caller.ts';
+import type { OperationTable, Service } from '../operation.ts';
 import { createAlias, deleteAlias, listAliases, updateAlias } from './aliases.ts';
 import { createGrant } from './create-grant.ts';
 import { createKey } from './create-key.ts';
@@ -48,7 +49,7 @@ export function kmsService(kms: Kms): Service {
   return {
     name: 'kms',
     translate,
-    operations: {
+    operations: counted(kms, {
       CancelKeyDeletion: cancelKeyDeletion(kms),
       ConnectCustomKeyStore: connectCustomKeyStore(kms),
       CreateAlias: createAlias(kms),
@@ -103,6 +104,20 @@ export function kmsService(kms: Kms): Service {
       UpdatePrimaryRegion: updatePrimaryRegion(kms),
       Verify: verify(kms),
       VerifyMac: verifyMac(kms),
-    },
+    }),
   };
+}
+
+/** Where rates are imposed each call counts before it is looked at (28.6). */
+function counted({ keys }: Kms, operations: OperationTable): OperationTable {
+  if (!keys.isThrottled) return operations;
+  return Object.fromEntries(
+    Object.entries(operations).map(([name, operation]) => [
+      name,
+      async (call: Call, input: never) => {
+        keys.countCall(call, name);
+        return operation(call, input);
+      },
+    ]),
+  );
 }

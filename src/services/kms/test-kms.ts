@@ -34,7 +34,7 @@ type In<Name extends string> = InputOf<CommandOf<Name>>;
 type Out<Name extends string> = OutputOf<CommandOf<Name>>;
 
 /** `await using world = await openKms()` */
-export async function openKms() {
+export async function openKms(options: { readonly throttled?: boolean } = {}) {
   const database = await openTestDb([...keysMigrations, ...identityMigrations, ...auditMigrations, ...jobsMigrations]);
   let now = START.getTime();
   const clock = () => new Date(now);
@@ -51,7 +51,8 @@ export async function openKms() {
   const audit = createAudit({ db: database.db, encodeAuthorizationFailure: messages.encode });
   const jobs = createJobs({ db: database.db, clock, log: createLog('silent') });
   const { authorizer, principals } = identity;
-  const { keys, onBehalf } = await createKeys({ db: database.db, rootKey, authorizer, audit, principals, jobs, clock });
+  const deps = { db: database.db, rootKey, authorizer, audit, principals, jobs, clock };
+  const { keys, onBehalf } = await createKeys({ ...deps, ...options });
   const service = kmsService({ keys, isRegion: (name) => (REGIONS as readonly string[]).includes(name) });
   await jobs.start();
 
