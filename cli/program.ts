@@ -1,5 +1,6 @@
 /** The commands of `ingot` and their options; what they do is loaded when they are called. */
 import { Command } from 'commander';
+import { addAuditCommand } from './audit/command.ts';
 import { addDiskCommands } from './disk-commands.ts';
 import { EXIT } from './error.ts';
 import { addInstanceCommands } from './instances/commands.ts';
@@ -53,5 +54,6 @@ export function makeProgram(exit: (code: number) => never): Command {
     .action(async (directory, options) => (await import('./backup.ts')).backUp(directory, options));
   addDiskCommands(program);
   addInstanceCommands(program);
+  addAuditCommand(program);
   return program;
 }
