@@ -1,0 +1,326 @@
+/** From the manifest and what is there now to the steps that remain. Nothing is changed here. */
+import { stat } from 'node:fs/promises';
+import type { Aws } from '../aws.ts';
+import { describeFailure } from '../error.ts';
+import type { DeviceRequest } from '../foresee/devices.ts';
+import { cleanStep, deleteSnapshotStep, deprecateStep, encryptionOf, removeStep, stagingStep } from './image-steps.ts';
+import type { Manifest } from './manifest.ts';
+import { type Published, type PublishedImage, readDefaults, readPublished } from './published.ts';
+import { type Refusal, Refusals } from './refusal.ts';
+import { resolveSiteKey } from './region-key.ts';
+import {
+  type AccountState,
+  type Context,
+  checkSharing,
+  checkTarget,
+  copySource,
+  imageSteps,
+  madeOf,
+  type RegionState,
+  readAccount,
+  reencryptSteps,
+  refusePublic,
+  shareSteps,
+  targetAt,
+} from './region-plan.ts';
+import { partVersions } from './retention.ts';
+import { Sites, siteKey, worksInAccounts } from './sites.ts';
+import { checkDisk, identify, sourceDevices } from './source.ts';
+import { STAGES, type Step } from './step.ts';
+import { type FoundTemplate, readTemplate, templateEncryption, templateSteps, usesOf } from './templates.ts';
+
+export interface Plan {
+  readonly manifest: Manifest;
+  readonly sites: Sites;
+  readonly steps: readonly Step[];
+  readonly refusals: readonly Refusal[];
+  /** What the plan leaves alone, or could not see. */
+  readonly notes: readonly string[];
+  /** The version's images that are there, by account and region. */
+  readonly images: ReadonlyMap<string, string>;
+  /** Account ids the image is for, the publisher aside. */
+  readonly accounts: readonly string[];
+}
+
+export interface PlanOptions {
+  readonly signal: AbortSignal;
+  readonly now: Date;
+  /** Retires surplus versions that something uses. */
+  readonly force?: boolean;
+}
+
+export async function makePlan(aws: Aws, manifest: Manifest, options: PlanOptions): Promise<Plan> {
+  const { signal } = options;
+  const refusals = new Refusals();
+  const notes: string[] = [];
+  const sites = await Sites.of(aws, manifest.role);
+  const accounts = await accountsOf(sites, manifest, refusals, notes);
+  const reachable = await reachableOf(sites, manifest, accounts, refusals);
+
+  const published = await readRegions(sites, manifest, refusals, signal);
+  const complete =
+    published.length === manifest.regions.length &&
+    published.every((one) => targetAt(one, manifest.version).available !== undefined);
+  const source = await sourceOf(manifest, complete, refusals, notes, signal);
+  const context: Context = { manifest, sites, accounts, reachable, refusals, signal, source };
+  const states = await Promise.all(
+    published.map(async (one): Promise<RegionState> => {
+      const { site, defaults } = one;
+      const given = manifest.regions.find(({ region }) => region === site.region)?.key;
+      const views = await sites.views(site.region, reachable);
+      const key = manifest.encrypted
+        ? await resolveSiteKey(site, views, given, defaults.defaultKey, refusals)
+        : undefined;
+      const state = { site, views, published: one, key };
+      checkTarget(context, state, key);
+      await checkSharing(context, state, given);
+      return state;
+    }),
+  );
+
+  const steps: Step[] = await sourceSteps(context, states, complete);
+  const images = new Map<string, string>();
+  const perRegion = await Promise.all(states.map((state) => planRegion(context, state, options, notes, images)));
+  steps.push(...perRegion.flat());
+  steps.sort((one, other) => STAGES.indexOf(one.stage) - STAGES.indexOf(other.stage));
+  return { manifest, sites, steps, refusals: refusals.all, notes: [...new Set(notes)], images, accounts };
+}
+
+async function accountsOf(sites: Sites, manifest: Manifest, refusals: Refusals, notes: string[]): Promise<string[]> {
+  const { audience } = manifest;
+  try {
+    return await sites.accountsOf(audience);
+  } catch (error) {
+    const message = `The accounts of the organization cannot be listed: ${describeFailure(error)}`;
+    if (worksInAccounts(manifest)) {
+      const mend = 'publish from the management account or a delegated administrator, or name accounts';
+      refusals.add('organization-unseen', 'organization', message, mend);
+    } else notes.push(`${message} What they may do is not checked.`);
+    return audience.accounts.filter((account) => account !== sites.account);
+  }
+}
+
+/** Accounts whose role can be assumed; those that have to be are refused otherwise. */
+async function reachableOf(
+  sites: Sites,
+  manifest: Manifest,
+  accounts: readonly string[],
+  refusals: Refusals,
+): Promise<string[]> {
+  const ofTemplates = manifest.templates.flatMap(({ account }) => account ?? []);
+  const needed = new Set([...(worksInAccounts(manifest) ? accounts : []), ...ofTemplates]);
+  needed.delete(sites.account);
+  const reachable: string[] = [];
+  for (const account of new Set([...accounts, ...needed])) {
+    const why = await sites.whyNotAssumable(account);
+    if (why === undefined) reachable.push(account);
+    else if (needed.has(account)) {
+      const message = `${sites.roleArn(account)} cannot be assumed by ${sites.arn}: ${why}`;
+      const mend = `let its trust policy name ${sites.arn}, allow that sts:AssumeRole, or name another role (for.role)`;
+      refusals.add('role-not-assumable', account, message, mend);
+    }
+  }
+  return reachable;
+}
+
+async function readRegions(
+  sites: Sites,
+  manifest: Manifest,
+  refusals: Refusals,
+  signal: AbortSignal,
+): Promise<Published[]> {
+  const found = await Promise.all(
+    manifest.regions.map(async ({ region }) => {
+      try {
+        return await readPublished(sites.at(sites.account, region), manifest, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        const mend = 'enable the region for the account, or allow ec2:Describe*, ec2:GetEbs* there';
+        refusals.add('region-unreachable', region, describeFailure(error), mend);
+        return undefined;
+      }
+    }),
+  );
+  return found.filter((one) => one !== undefined);
+}
+
+async function sourceOf(
+  manifest: Manifest,
+  complete: boolean,
+  refusals: Refusals,
+  notes: string[],
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { source } = manifest;
+  if (source.kind === 'disk') {
+    const there = await stat(source.path).catch(() => undefined);
+    if (!there?.isFile()) {
+      if (complete) notes.push(`${source.path} is not here: what is published is not compared with it.`);
+      else
+        refusals.add('source-missing', 'source', `There is no disk ${source.path}.`, 'say where it is in source.disk');
+      return undefined;
+    }
+    if (!complete) await checkDisk(manifest, refusals, signal);
+  }
+  return identify(manifest, signal);
+}
+
+/** What stands before and after all regions: the first image of a disk, the AMI of an instance, and its end. */
+async function sourceSteps(context: Context, states: readonly RegionState[], complete: boolean): Promise<Step[]> {
+  const { manifest, sites, refusals, signal, source } = context;
+  const home = sites.at(sites.account, manifest.home);
+  let staging: PublishedImage | undefined;
+  let devices: DeviceRequest[] | undefined;
+  const steps: Step[] = [];
+  if (manifest.source.kind === 'instance') {
+    const there = states.find(({ site }) => site.region === manifest.home)?.published;
+    const read = there ?? (await readPublished(home, manifest, signal));
+    const mine = read.staging.filter(({ version }) => version === manifest.version);
+    staging = mine.find(({ state }) => state === 'available');
+    const pending = mine.find(({ state }) => state === 'pending');
+    if (staging || pending || !complete) steps.push(cleanStep(home, staging ?? pending));
+    if (!complete) {
+      const views = await sites.views(manifest.home, []);
+      devices = await sourceDevices(home, views, manifest, refusals, signal);
+      if (devices && !staging) {
+        const failed = mine.filter((one) => one !== pending);
+        const sealed = devices.map(({ deviceName, source: from }) => ({
+          deviceName,
+          why: 'as its volume',
+          ...(from?.encrypted
+            ? {
+                outcome: 'encrypted' as const,
+                choice: 'snapshot-key' as const,
+                sameKey: true,
+                ...(from.keyArn ? { key: from.keyArn } : {}),
+              }
+            : { outcome: 'plain' as const }),
+        }));
+        const begun = { ...(pending ? { pending } : {}), failed };
+        steps.push(stagingStep(home, manifest, source!, begun, encryptionOf(sealed)));
+      }
+    }
+  } else if (manifest.source.kind === 'image' && !complete) {
+    devices = await sourceDevices(home, await sites.views(manifest.home, []), manifest, refusals, signal);
+  } else if (manifest.source.kind === 'disk') {
+    const first = states.find(({ site }) => site.region === manifest.home);
+    if (first) devices = [diskDevice(context, first)];
+  }
+  if (!devices) return steps;
+  const from = copySource(context, states, staging);
+  for (const state of states) steps.push(...imageSteps(context, state, devices, from));
+  return steps;
+}
+
+function diskDevice({ manifest, refusals }: Context, home: RegionState): DeviceRequest {
+  const made = madeOf(home);
+  if (manifest.audience.everyone && made.encrypted) refusePublic(refusals, home.site, made);
+  const deviceName = manifest.source.kind === 'disk' ? manifest.source.rootDevice : '';
+  const keyArn = home.key?.kind === 'customer' ? home.key.arn : undefined;
+  const source = { snapshotId: '', own: true, encrypted: made.encrypted, ...(keyArn ? { keyArn } : {}) };
+  return { deviceName, source };
+}
+
+async function planRegion(
+  context: Context,
+  state: RegionState,
+  options: PlanOptions,
+  notes: string[],
+  images: Map<string, string>,
+): Promise<Step[]> {
+  const { manifest, sites, reachable, signal, refusals } = context;
+  const { site, published } = state;
+  const own = targetAt(published, manifest.version).available;
+  if (own) images.set(siteKey(site), own.imageId);
+  const steps: Step[] = [];
+  const copies: AccountState[] = [];
+  if (manifest.mode === 'share') steps.push(...(await shareSteps(context, state)));
+  else {
+    copies.push(
+      ...(await Promise.all(
+        reachable
+          .filter((one) => context.accounts.includes(one))
+          .map((account) => readAccount(context, account, site.region)),
+      )),
+    );
+    for (const { site: there, target } of copies) {
+      if (target.available) images.set(siteKey(there), target.available.imageId);
+    }
+    steps.push(...(await reencryptSteps(context, state, copies)));
+  }
+  const templates: FoundTemplate[] = [];
+  for (const target of manifest.templates.filter(({ region }) => region === site.region)) {
+    const account = target.account ?? sites.account;
+    if (account !== sites.account && !reachable.includes(account)) continue;
+    const found = await readTemplate(sites.at(account, site.region), target, refusals, signal);
+    if (!found) continue;
+    templates.push(found);
+    const copy = copies.find((one) => one.site.account === account);
+    const at = copy ? siteKey(copy.site) : siteKey(site);
+    const known = images.get(at);
+    const devices = [deviceOf(copy ?? state, account)];
+    const defaults = account === sites.account ? published.defaults : await readDefaults(found.site, signal);
+    const encryption = await templateEncryption(found, devices, defaults, (copy ?? state).views, refusals);
+    steps.push(...templateSteps(found, manifest, { ...(known ? { known } : {}), at }, encryption));
+  }
+  for (const one of [state, ...copies]) steps.push(...(await agingSteps(context, one, templates, options, notes)));
+  return steps;
+}
+
+/** The root device of the version's image, as launches see it. */
+function deviceOf({ key, site, published }: RegionState, launching: string): DeviceRequest {
+  const keyArn = key?.kind === 'customer' ? key.arn : undefined;
+  const encrypted = key !== undefined || published.defaults.encryptionByDefault;
+  const source = { snapshotId: '', own: site.account === launching, encrypted, ...(keyArn ? { keyArn } : {}) };
+  return { deviceName: published.images[0]?.image.RootDeviceName ?? '/dev/xvda', source };
+}
+
+/** Deprecating and retiring older versions, and snapshots that a stopped removal left behind. */
+async function agingSteps(
+  context: Context,
+  { site, published }: RegionState,
+  moved: readonly FoundTemplate[],
+  { now, force }: PlanOptions,
+  notes: string[],
+): Promise<Step[]> {
+  const { manifest, sites, reachable } = context;
+  const { kept, surplus } = partVersions(published.images, manifest.version, manifest.keep);
+  const steps: Step[] = [];
+  const where = site.own ? site.region : siteKey(site);
+  const used = new Map<string, string>();
+  if (surplus.length > 0 && !force) {
+    const ids = surplus.map(({ imageId }) => imageId);
+    const lookers = [site, ...(site.own ? reachable.map((account) => sites.at(account, site.region)) : [])];
+    for (const looker of lookers) {
+      const { templates, instances } = await usesOf(looker, ids);
+      for (const { id, name, imageId, isDefault } of templates) {
+        // A template that this plan moves launches the new version afterwards, unless its default stays.
+        const moving = moved.find((one) => one.id === id && one.site.account === looker.account);
+        if (moving && (moving.target.setDefault || !isDefault)) continue;
+        used.set(imageId, `launch template ${name}${looker.own ? '' : ` of ${looker.account}`}`);
+      }
+      for (const { instanceId, imageId } of instances) used.set(imageId, `instance ${instanceId}`);
+    }
+  }
+  for (const image of surplus) {
+    const by = used.get(image.imageId);
+    if (by === undefined) steps.push(removeStep(site, image, `${manifest.keep} versions are kept`));
+    else
+      notes.push(`${where}: ${image.imageId} (${image.version}) is one too many and stays: ${by} uses it (--force).`);
+  }
+  const staying = [...kept, ...surplus.filter(({ imageId }) => used.has(imageId))];
+  if (manifest.deprecateAfterDays !== undefined) {
+    for (const image of staying) {
+      if (image.state !== 'available' || image.deprecatedAt) continue;
+      steps.push(deprecateStep(site, image, manifest.deprecateAfterDays, now));
+    }
+  }
+  const target = targetAt(published, manifest.version).available;
+  for (const snapshot of published.loose) {
+    const left = snapshot.version === manifest.version ? target !== undefined : true;
+    const hasImage = published.images.some(({ version }) => version === snapshot.version);
+    if (snapshot.state === 'pending' || !left || (hasImage && snapshot.version !== manifest.version)) continue;
+    steps.push(deleteSnapshotStep(site, snapshot, 'no AMI has it any more'));
+  }
+  return steps;
+}

@@ -1,0 +1,86 @@
+/** Plans and proofs as tables for people, and as documents for programs. */
+import { styleText } from 'node:util';
+import { table } from '../table.ts';
+import type { Retirement } from './destroy.ts';
+import type { Plan } from './plan.ts';
+import type { Proof } from './prove.ts';
+import { describeStep, type Encryption, type Step } from './step.ts';
+
+export function planDocument({ manifest, sites, steps, refusals, notes }: Plan) {
+  const { name, version, mode } = manifest;
+  const nothingToDo = steps.length === 0 && refusals.length === 0;
+  return { name, version, mode, account: sites.account, nothingToDo, steps: steps.map(describeStep), refusals, notes };
+}
+
+export function planText(plan: Plan): string {
+  const { manifest, steps, notes } = plan;
+  const parts = [];
+  if (plan.refusals.length > 0) parts.push(refusalText(plan));
+  if (steps.length > 0) {
+    const count = steps.length === 1 ? 'One step' : `${steps.length} steps`;
+    parts.push(`${count} to ${manifest.name} ${manifest.version}:`, stepTable(steps));
+  } else if (plan.refusals.length === 0) {
+    parts.push(`Nothing to do: ${manifest.name} ${manifest.version} is published as the manifest says.`);
+  }
+  if (notes.length > 0) parts.push(notes.map((note) => `Note: ${note}`).join('\n'));
+  return parts.join('\n\n');
+}
+
+export function retirementText({ steps, notes }: Retirement): string {
+  return [stepTable(steps), ...notes.map((note) => `Note: ${note}`)].join('\n');
+}
+
+const WIDE = 64;
+
+function stepTable(steps: readonly Step[]): string {
+  const rows = steps.map((step) => {
+    const lines = [step.what, ...(step.encryption ? [encryptionText(step.encryption)] : [])];
+    return [
+      step.region,
+      step.account,
+      lines.map((line) => wrapped(shortKeys(line, step.region))).join('\n'),
+      wrapped(step.why, 36),
+    ];
+  });
+  return table(['REGION', 'ACCOUNT', 'STEP AND ENCRYPTION', 'WHY'], rows);
+}
+
+export function encryptionText({ encrypted, key, why }: Encryption): string {
+  const says = encrypted ? `encrypted under ${key}` : 'NOT ENCRYPTED';
+  return `→ ${says}: ${why}`;
+}
+
+export function refusalText({ refusals }: Plan): string {
+  return refusals
+    .map(({ code, where, message, mend }) => {
+      const cross = styleText('red', '✘', { stream: process.stdout });
+      return `${cross} ${where}: ${message} [${code}]\n  ${mend}`;
+    })
+    .join('\n');
+}
+
+export function proofText(proofs: readonly Proof[]): string {
+  const rows = proofs.map(({ account, region, imageId, verdict, encryption, why }) => {
+    const how = [...(encryption ? [encryptionText(encryption)] : []), ...why];
+    return [region, account, imageId ?? '', verdict, wrapped(shortKeys(how.join('; '), region))];
+  });
+  return table(['REGION', 'ACCOUNT', 'IMAGE', 'VERDICT', 'ITS VOLUMES'], rows);
+}
+
+/** ARNs of keys of the row's own region by account and id: `111122223333:key/…`. */
+function shortKeys(text: string, region: string): string {
+  return text.replace(new RegExp(`arn:[a-z-]+:kms:${region}:(\\d{12}:key/)`, 'g'), '$1');
+}
+
+/** Lines of words; what has no blank in it stays whole. */
+function wrapped(text: string, width = WIDE): string {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line && line.length + word.length + 1 > width) {
+      lines.push(line);
+      line = word;
+    } else line = line ? `${line} ${word}` : word;
+  }
+  return [...lines, line].join('\n');
+}
