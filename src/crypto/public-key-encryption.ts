@@ -5,8 +5,8 @@ import {
   diffieHellman,
   decapsulate as nodeDecapsulate,
   encapsulate as nodeEncapsulate,
-  privateDecrypt,
   publicEncrypt,
+  subtle,
 } from 'node:crypto';
 import type { PrivateKey, PublicKey } from './key-pairs.ts';
 
@@ -25,15 +25,21 @@ export function encryptOaep(key: PublicKey, hash: OaepHash, plaintext: Uint8Arra
   return new Uint8Array(publicEncrypt({ key: key.keyObject(), padding, oaepHash: hash }, plaintext));
 }
 
-/** The plaintext, or `undefined` for whatever reason it does not open. Wipe the result after use. */
-export function decryptOaep(
+const OAEP = { name: 'RSA-OAEP' };
+const WEB_HASHES: Readonly<Record<OaepHash, string>> = { sha1: 'SHA-1', sha256: 'SHA-256' };
+
+/**
+ * The plaintext, or `undefined` for whatever reason it does not open. Wipe the result after use. Web Crypto has the
+ * form that runs in Node's thread pool.
+ */
+export async function decryptOaep(
   key: PrivateKey,
   hash: OaepHash,
   ciphertext: Uint8Array,
-): Uint8Array<ArrayBuffer> | undefined {
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const webKey = key.keyObject().toCryptoKey({ ...OAEP, hash: WEB_HASHES[hash] }, false, ['decrypt']);
   try {
-    const padding = constants.RSA_PKCS1_OAEP_PADDING;
-    return owned(privateDecrypt({ key: key.keyObject(), padding, oaepHash: hash }, ciphertext));
+    return new Uint8Array(await subtle.decrypt(OAEP, webKey, new Uint8Array(ciphertext)));
   } catch {
     return undefined;
   }
@@ -42,8 +48,12 @@ export function decryptOaep(
 /**
  * ECDH: the x coordinate of the shared point (SEC 1, 3.3.1). Both keys must be on one curve. Wipe the result after use.
  */
-export function agreeOnSecret(key: PrivateKey, peer: PublicKey): Uint8Array<ArrayBuffer> {
-  return owned(diffieHellman({ privateKey: key.keyObject(), publicKey: peer.keyObject() }));
+export function agreeOnSecret(key: PrivateKey, peer: PublicKey): Promise<Uint8Array<ArrayBuffer>> {
+  return new Promise((resolve, reject) => {
+    diffieHellman({ privateKey: key.keyObject(), publicKey: peer.keyObject() }, (error, secret) =>
+      error ? reject(error) : resolve(owned(secret!)),
+    );
+  });
 }
 
 export interface Encapsulated {
@@ -74,13 +84,13 @@ const WRAPPING_KEY_BYTES = 32;
  * Opens what was wrapped in two steps: an AES-256 key by RSA-OAEP, and by that key the payload (RFC 5649), written one
  * after the other. `undefined` where either does not open. Wipe the result after use.
  */
-export function unwrapByAesKeyWrap(
+export async function unwrapByAesKeyWrap(
   key: PrivateKey,
   hash: OaepHash,
   wrapped: Uint8Array,
-): Uint8Array<ArrayBuffer> | undefined {
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const split = modulusBytes(key.publicKey());
-  const wrappingKey = decryptOaep(key, hash, wrapped.subarray(0, split));
+  const wrappingKey = await decryptOaep(key, hash, wrapped.subarray(0, split));
   if (!wrappingKey) return undefined;
   try {
     if (wrappingKey.byteLength !== WRAPPING_KEY_BYTES) return undefined;

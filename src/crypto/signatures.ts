@@ -1,8 +1,8 @@
 /** Signatures over messages, and over digests that the caller made. */
 import { constants, sign as nodeSign, verify as nodeVerify, type SignKeyObjectInput } from 'node:crypto';
-import { signDigestWithEcdsa, verifyDigestWithEcdsa } from './ecdsa-digest.ts';
+import { signDigestApart, verifyDigestApart } from './digest-signatures.ts';
+import type { DigestScheme } from './digest-worker.ts';
 import type { PrivateKey, PublicKey } from './key-pairs.ts';
-import { signDigestWithRsa, verifyDigestWithRsa } from './rsa-digest.ts';
 
 export type SignatureHash = 'sha256' | 'sha384' | 'sha512';
 
@@ -34,34 +34,23 @@ export function verify(
   });
 }
 
-/** Signs a digest of the scheme's hash. */
-export function signDigest(key: PrivateKey, scheme: SignatureScheme, digest: Uint8Array): Uint8Array {
-  switch (scheme.kind) {
-    case 'rsa-pss':
-    case 'rsa-pkcs1':
-      return signDigestWithRsa(key.keyObject(), scheme.kind, scheme.hash, digest);
-    case 'ecdsa':
-      return signDigestWithEcdsa(key, digest);
-    case 'pure':
-      throw new RangeError('this scheme signs messages, not digests');
-  }
+/** Signs a digest of the scheme's hash, in a thread of its own. @throws {RangeError} for a scheme that signs messages */
+export async function signDigest(key: PrivateKey, scheme: SignatureScheme, digest: Uint8Array): Promise<Uint8Array> {
+  return signDigestApart(key, ofDigests(scheme), digest);
 }
 
-export function verifyDigest(
+export async function verifyDigest(
   key: PublicKey,
   scheme: SignatureScheme,
   digest: Uint8Array,
   signature: Uint8Array,
-): boolean {
-  switch (scheme.kind) {
-    case 'rsa-pss':
-    case 'rsa-pkcs1':
-      return verifyDigestWithRsa(key.keyObject(), scheme.kind, scheme.hash, digest, signature);
-    case 'ecdsa':
-      return verifyDigestWithEcdsa(key, digest, signature);
-    case 'pure':
-      throw new RangeError('this scheme signs messages, not digests');
-  }
+): Promise<boolean> {
+  return verifyDigestApart(key, ofDigests(scheme), digest, signature);
+}
+
+function ofDigests(scheme: SignatureScheme): DigestScheme {
+  if (scheme.kind === 'pure') throw new RangeError('this scheme signs messages, not digests');
+  return scheme;
 }
 
 function hashOf(scheme: SignatureScheme): string | null {

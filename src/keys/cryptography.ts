@@ -65,7 +65,7 @@ export function cryptographyMethods(parts: KeyParts) {
   async function openUnder(key: KeyRecord, ciphertext: Uint8Array, method: Method): Promise<Opened> {
     const algorithm = requireMethod(key, method);
     if (isOaepAlgorithm(algorithm)) {
-      const plaintext = decryptOaep((await store.pair(key)).pair, OAEP_ALGORITHMS[algorithm], ciphertext);
+      const plaintext = await decryptOaep((await store.pair(key)).pair, OAEP_ALGORITHMS[algorithm], ciphertext);
       if (!plaintext) throw refuse('ciphertext-invalid', { arn: key.arn });
       return { plaintext };
     }

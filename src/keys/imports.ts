@@ -160,10 +160,10 @@ export function importMethods(parts: KeyParts) {
   }
 
   /** @throws {Refusal} `material-undecipherable` or `material-incorrect` (17.4). */
-  function unwrap(key: KeyRecord, { token, wrapped }: MaterialImport): Uint8Array<ArrayBuffer> {
+  async function unwrap(key: KeyRecord, { token, wrapped }: MaterialImport): Promise<Uint8Array<ArrayBuffer>> {
     const { algorithm, pair } = readToken(key, token);
     const { hash, keyWrap } = WRAPPING_ALGORITHMS[algorithm];
-    const bytes = keyWrap ? unwrapByAesKeyWrap(pair, hash, wrapped) : decryptOaep(pair, hash, wrapped);
+    const bytes = await (keyWrap ? unwrapByAesKeyWrap(pair, hash, wrapped) : decryptOaep(pair, hash, wrapped));
     if (!bytes) throw refuse('material-undecipherable');
     const problem = problemOf(key.spec, bytes);
     if (problem === undefined) return bytes;
@@ -260,7 +260,7 @@ export function importMethods(parts: KeyParts) {
       const seen = await permittedKey(store, permit);
       requireExternal(seen);
       requireState(seen, 'ImportKeyMaterial');
-      const bytes = unwrap(seen, wanted);
+      const bytes = await unwrap(seen, wanted);
       const digest = sha256(bytes);
       const { validTo } = wanted.expiration;
       try {

@@ -66,7 +66,7 @@ export function publicKeyMethods(parts: KeyParts) {
         const open = (await store.pair(key)).pair.publicKey();
         const valid =
           text.messageType === 'DIGEST'
-            ? verifyDigest(open, scheme, text.message, signature)
+            ? await verifyDigest(open, scheme, text.message, signature)
             : await verify(open, scheme, text.message, signature);
         if (!valid) throw refuse('signature-invalid');
       });

@@ -196,7 +196,7 @@ test('kms 10.5: both sides derive one secret; a public key that is none, or of a
     const request = { KeyId, KeyAgreementAlgorithm: 'ECDH', PublicKey: peer.publicKey().spki() } as const;
     const { SharedSecret, ...shown } = await world.as(world.root, 'DeriveSharedSecret', request);
     assert.deepEqual(shown, { KeyId: Arn, KeyAgreementAlgorithm: 'ECDH', KeyOrigin: 'AWS_KMS' });
-    assert.deepEqual(SharedSecret, agreeOnSecret(peer, PublicKey.read(own!)!));
+    assert.deepEqual(SharedSecret, await agreeOnSecret(peer, PublicKey.read(own!)!));
     const stranger = await generateKeyPair('secp256k1');
     for (const wrong of [new Uint8Array(91), stranger.publicKey().spki()]) {
       assert.equal(
