@@ -22,7 +22,7 @@ const ROOT = { startSector: ROOT_START, sectorCount: IMAGE_BYTES / SECTOR - ROOT
 
 const PACKAGES = [
   ...['systemd-sysv', 'systemd-resolved', 'udev', 'dbus', 'linux-image-cloud-amd64', 'initramfs-tools'],
-  ...['cloud-init', 'cloud-guest-utils', 'openssh-server', 'sudo', 'iproute2', 'netbase', 'e2fsprogs'],
+  ...['cloud-init', 'cloud-guest-utils', 'openssh-server', 'sudo', 'locales', 'iproute2', 'netbase', 'e2fsprogs'],
 ];
 
 const SYSLINUX_CONFIG = `SERIAL 0 115200
@@ -77,6 +77,8 @@ async function installDebian(work: string, root: string): Promise<void> {
       `--include=${PACKAGES.join(',')}`,
       '--customize-hook=chroot "$1" systemctl enable systemd-networkd systemd-resolved',
       '--customize-hook=echo "LABEL=cloudimg-root / ext4 defaults 0 1" > "$1/etc/fstab"',
+      // No locale is generated in an image as small as this.
+      '--customize-hook=echo "locale: C.UTF-8" > "$1/etc/cloud/cloud.cfg.d/10_locale.cfg"',
       // Of the machine that builds: the image is to have keys, name and id of its own.
       '--customize-hook=rm -f "$1"/etc/ssh/ssh_host_* "$1/etc/hostname" && : > "$1/etc/machine-id"',
       ...[stdout.trim(), root],
