@@ -42,7 +42,12 @@ export interface RootKeyRing extends RootKey {
 
 /** A root key over given bytes, which are wiped. For tests, and for key stores other than a file. */
 export function rootKeyFrom(bytes: Uint8Array): RootKey {
-  return new Ring([SecretKey.take(bytes)]);
+  return ringOf([bytes]);
+}
+
+/** A ring over the bytes of keys, newest first, which are wiped. */
+export function ringOf(keys: readonly Uint8Array[]): RootKeyRing {
+  return new Ring(keys.map((bytes) => SecretKey.take(bytes)));
 }
 
 class Ring implements RootKeyRing {
@@ -90,6 +95,8 @@ export interface RootKeyFile extends RootKeyRing {
    * @throws {RootKeyError} where the ring is full.
    */
   rotate(protection: Protection | undefined): Promise<void>;
+  /** Keeps the newest key alone, in the file and in memory. What earlier keys sealed is lost from then on. */
+  dropEarlier(protection: Protection | undefined): Promise<void>;
 }
 
 class FileRing extends Ring implements RootKeyFile {
@@ -112,6 +119,15 @@ class FileRing extends Ring implements RootKeyFile {
     before.fill(0);
     await writeRootKeys(this.#path, all, protection);
     this.use(keysIn(all));
+  }
+  async dropEarlier(protection: Protection | undefined): Promise<void> {
+    const all = this.exposeKeys();
+    // Copied: a slice may share its memory with what is wiped.
+    const newest = new Uint8Array(KEY_BYTES);
+    newest.set(all.subarray(0, KEY_BYTES));
+    all.fill(0);
+    await writeRootKeys(this.#path, newest, protection);
+    this.use(keysIn(newest));
   }
 }
 

@@ -21,12 +21,13 @@ const KEYS_PER_OWNER_MAX = 2;
 const utf8 = new TextEncoder();
 
 export function sealSecret(rootKey: RootKey, accessKeyId: string, secret: string): Uint8Array {
-  return rootKey.seal(utf8.encode(secret), fieldsOf(accessKeyId));
+  return rootKey.seal(utf8.encode(secret), secretFields(accessKeyId));
 }
 export function openSecret(rootKey: RootKey, accessKeyId: string, sealed: Uint8Array): Uint8Array {
-  return rootKey.open(sealed, fieldsOf(accessKeyId));
+  return rootKey.open(sealed, secretFields(accessKeyId));
 }
-function fieldsOf(accessKeyId: string): readonly (readonly [string, string])[] {
+/** What the secret of an access key is bound to. */
+export function secretFields(accessKeyId: string): readonly (readonly [string, string])[] {
   return [
     ['purpose', 'secret-access-key'],
     ['access-key-id', accessKeyId],

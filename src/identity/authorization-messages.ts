@@ -1,7 +1,7 @@
 /**
  * Encoded authorization messages (authorization-and-wire 8.7): what a denial says only to those who may ask, by sts
- * DecodeAuthorizationMessage. The token carries the decision and its reasons, sealed under the root key for the account
- * of the caller who was denied; it stands in EC2's error texts and in the audit record of every denial.
+ * DecodeAuthorizationMessage. The token carries the decision and its reasons, sealed under a token key for the account of
+ * the caller who was denied; it stands in EC2's error texts and in the audit record of every denial.
  */
 import type { Denied } from '../authz/authorizer.ts';
 import type { Fields } from '../crypto/fields.ts';
@@ -20,13 +20,13 @@ export interface AuthorizationMessages {
   decode(text: string, account: AccountId): string;
 }
 
-export function createAuthorizationMessages(rootKey: RootKey): AuthorizationMessages {
+export function createAuthorizationMessages(tokenKeys: RootKey): AuthorizationMessages {
   return {
     encode: (denied) => {
-      const sealed = rootKey.seal(messageOf(denied), fieldsFor(denied.call.caller.accountId));
+      const sealed = tokenKeys.seal(messageOf(denied), fieldsFor(denied.call.caller.accountId));
       return Buffer.from(sealed).toString('base64url');
     },
-    decode: (text, account) => Buffer.from(rootKey.open(Buffer.from(text, 'base64url'), fieldsFor(account))).toString(),
+    decode: (text, account) => Buffer.from(tokenKeys.open(Buffer.from(text, 'base64url'), fieldsFor(account))).toString(),
   };
 }
 

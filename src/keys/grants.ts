@@ -43,7 +43,7 @@ export interface ShownGrant extends Omit<GrantRecord, 'issuingAccount'> {
   readonly issuingAccount: Arn;
 }
 
-export function grantMethods({ store, principals, rootKey, clock }: KeyParts) {
+export function grantMethods({ store, principals, tokenKeys, clock }: KeyParts) {
   /** @throws {Refusal} `principal-invalid` for a principal that does not exist (15.4). */
   async function storablePrincipal(permit: Permit, principal: string): Promise<string> {
     // EC2 grants to itself and to the principal of one instance; neither is a principal that identity knows.
@@ -56,7 +56,7 @@ export function grantMethods({ store, principals, rootKey, clock }: KeyParts) {
   /** Opaque, different every time, and good as long as its grant is (15.7). */
   function newGrantToken(keyArn: Arn, grantId: string): string {
     const text = JSON.stringify({ keyArn, grantId, salt: Buffer.from(randomBytes(TOKEN_SALT_BYTES)).toString('hex') });
-    return Buffer.from(rootKey.seal(Buffer.from(text), TOKEN_FIELDS)).toString('base64');
+    return Buffer.from(tokenKeys.seal(Buffer.from(text), TOKEN_FIELDS)).toString('base64');
   }
 
   async function show(grant: GrantRecord): Promise<ShownGrant> {
@@ -150,7 +150,7 @@ export function grantMethods({ store, principals, rootKey, clock }: KeyParts) {
         throw refuse('grant-token-invalid');
       }
       try {
-        const { keyArn, grantId } = JSON.parse(Buffer.from(rootKey.open(bytes, TOKEN_FIELDS)).toString()) as {
+        const { keyArn, grantId } = JSON.parse(Buffer.from(tokenKeys.open(bytes, TOKEN_FIELDS)).toString()) as {
           keyArn: Arn;
           grantId: string;
         };

@@ -93,7 +93,7 @@ function materialRows(tables: Tables, arn: string) {
 }
 
 export function importMethods(parts: KeyParts) {
-  const { store, rootKey, jobs, audit, clock } = parts;
+  const { store, rootKey, tokenKeys, jobs, audit, clock } = parts;
 
   const expiry: Program<ExpiryPayload> = {
     kind: PROGRAM,
@@ -145,7 +145,7 @@ export function importMethods(parts: KeyParts) {
   function readToken(key: KeyRecord, token: Uint8Array): { algorithm: WrappingAlgorithm; pair: PrivateKey } {
     let bytes: Uint8Array<ArrayBuffer>;
     try {
-      bytes = rootKey.open(token, TOKEN_FIELDS);
+      bytes = tokenKeys.open(token, TOKEN_FIELDS);
     } catch (cause) {
       if (cause instanceof IntegrityError) throw refuse('import-token-invalid', {}, { cause });
       throw cause;
@@ -250,7 +250,7 @@ export function importMethods(parts: KeyParts) {
       bytes.set(header, TOKEN_LENGTH_BYTES);
       bytes.set(pkcs8, TOKEN_LENGTH_BYTES + header.byteLength);
       pkcs8.fill(0);
-      const sealed = rootKey.seal(bytes, TOKEN_FIELDS);
+      const sealed = tokenKeys.seal(bytes, TOKEN_FIELDS);
       bytes.fill(0);
       return { token: sealed, publicKey: pair.publicKey().spki(), validTo };
     },

@@ -11,11 +11,8 @@ import type { Authorizer } from '../authz/authorizer.ts';
 import type { Call } from '../authz/caller.ts';
 import type { Permit } from '../authz/permit.ts';
 import type { PolicyPrincipals } from '../authz/policy-principals.ts';
-import type { Fields } from '../crypto/fields.ts';
-import { randomBytes } from '../crypto/random.ts';
 import type { RootKey } from '../crypto/root-key.ts';
 import type { Db } from '../db/db.ts';
-import { IntegrityError } from '../errors.ts';
 import type { AccountId, Region } from '../ids.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { KeyAccess } from './access.ts';
@@ -34,6 +31,7 @@ import { policyMethods } from './policies.ts';
 import { publicKeyMethods } from './public-key-methods.ts';
 import { Rates } from './rates.ts';
 import type { KeyRecord } from './records.ts';
+import { checkRootKey } from './root-check.ts';
 import { rotationMethods } from './rotation.ts';
 import { KeyStore } from './store.ts';
 import { tagMethods } from './tags.ts';
@@ -42,6 +40,8 @@ import { type KeyUse, KeyUses } from './usage.ts';
 export interface KeysDeps {
   readonly db: Db;
   readonly rootKey: RootKey;
+  /** Seals the tokens that clients hold. */
+  readonly tokenKeys: RootKey;
   readonly authorizer: Authorizer;
   readonly audit: Audit;
   readonly principals: PolicyPrincipals;
@@ -117,24 +117,4 @@ function keysOf(parts: KeyParts) {
       return parts.store.byAlias(account, region, alias);
     },
   };
-}
-
-export const ROOT_CHECK_FIELDS: Fields = [['purpose', 'root-key-check']];
-
-/** A root key that opens nothing here must be noticed at start-up, not by the first Decrypt. */
-async function checkRootKey(store: KeyStore, rootKey: RootKey): Promise<void> {
-  const row = await store.read().selectFrom('keys_root_check').select('sealed').executeTakeFirst();
-  if (row) {
-    try {
-      rootKey.open(row.sealed, ROOT_CHECK_FIELDS);
-    } catch (cause) {
-      if (!(cause instanceof IntegrityError)) throw cause;
-      throw new IntegrityError('the root key beside this database', { cause });
-    }
-    return;
-  }
-  const sealed = rootKey.seal(randomBytes(16), ROOT_CHECK_FIELDS);
-  await store.write(async (tables) => {
-    await tables.insertInto('keys_root_check').values({ id: 1, sealed }).execute();
-  });
 }

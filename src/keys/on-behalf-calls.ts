@@ -249,7 +249,8 @@ function cryptographic(context: EncryptionContext, conditions: AccessRequest['co
   return { encryptionContext: context, conditions: { 'kms:EncryptionAlgorithm': ALGORITHM, ...conditions } };
 }
 
-function installationFields(context: EncryptionContext): Fields {
+/** What the data key of a plain volume or snapshot is bound to. */
+export function installationFields(context: EncryptionContext): Fields {
   return [
     ['purpose', 'installation-data-key'],
     ['encryption-context', encodeContext(context)],

@@ -20,6 +20,8 @@ export interface KeyParts {
   /** Absent where no rates are imposed. */
   readonly rates?: Rates;
   readonly rootKey: RootKey;
+  /** Seals the tokens that clients hold. */
+  readonly tokenKeys: RootKey;
   readonly principals: PolicyPrincipals;
   readonly jobs: Jobs;
   readonly audit: Audit;

@@ -5,6 +5,7 @@
 import { type Kysely, sql } from 'kysely';
 import type { Fields } from '../crypto/fields.ts';
 import type { RootKey } from '../crypto/root-key.ts';
+import type { SealedColumn } from '../crypto/sealed-column.ts';
 import type { Migration } from '../db/db.ts';
 import type { LaunchTemplateTables } from './create-launch-templates.ts';
 
@@ -32,6 +33,15 @@ export function storedData(
     user_data: typeof UserData === 'string' ? rootKey.seal(Buffer.from(UserData), fieldsOf(templateId, number)) : null,
   };
 }
+
+export const launchTemplatesSealed: readonly SealedColumn[] = [
+  {
+    table: 'launch_template_version',
+    column: 'user_data',
+    key: ['template_id', 'number'],
+    fieldsOf: (row) => fieldsOf(String(row.template_id), Number(row.number)),
+  },
+];
 
 /** Launch data as the request gave it. */
 export function launchData(

@@ -20,7 +20,7 @@ const MAC_BYTES = 16;
 const HEAD_BYTES = 7;
 const IDENTITY_BYTES_MAX = 32;
 const KEY_BYTES = 32;
-const KEY_FIELDS = [['purpose', 'ebs-direct-token-key']] as const;
+export const TOKEN_KEY_FIELDS = [['purpose', 'ebs-direct-token-key']] as const;
 const BLOCK = 1;
 const PAGE = 2;
 
@@ -103,7 +103,7 @@ export async function openDirectTokens(db: Db, rootKey: RootKey): Promise<Direct
   const stored = () => reading(db).selectFrom('direct_token_key').select('sealed').executeTakeFirst();
   if (!(await stored())) {
     const bytes = randomBytes(KEY_BYTES);
-    const sealed = rootKey.seal(bytes, KEY_FIELDS);
+    const sealed = rootKey.seal(bytes, TOKEN_KEY_FIELDS);
     bytes.fill(0);
     await db.write((tx) =>
       writing(tx)
@@ -114,5 +114,5 @@ export async function openDirectTokens(db: Db, rootKey: RootKey): Promise<Direct
     );
   }
   const { sealed } = (await stored())!;
-  return new DirectTokens(SecretKey.take(rootKey.open(sealed, KEY_FIELDS)));
+  return new DirectTokens(SecretKey.take(rootKey.open(sealed, TOKEN_KEY_FIELDS)));
 }

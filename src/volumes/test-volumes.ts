@@ -108,7 +108,16 @@ export async function openTestVolumes(
   const jobs = createJobs({ db, clock, log });
   const tags = createTags(db);
   const idempotency = createIdempotency({ db, clock });
-  const { keys, onBehalf } = await createKeys({ db, rootKey, authorizer, audit, principals, jobs, clock });
+  const { keys, onBehalf } = await createKeys({
+    db,
+    rootKey,
+    tokenKeys: rootKey,
+    authorizer,
+    audit,
+    principals,
+    jobs,
+    clock,
+  });
   const storage = await openStorage({ dir: join(folder, 'data'), db, log, workers: 1 });
   const bin = createRecycleBin({ db, clock });
   const parts = createVolumes({ db, storage, keys: onBehalf, jobs, tags, bin, clock, log, rootKey });

@@ -146,7 +146,7 @@ test('keys outlive a restart, and another root key is noticed at the start', asy
   const { CiphertextBlob } = await world.as(world.root, 'Encrypt', { KeyId, Plaintext: text('x') });
   const { authorizer, audit, principals, clock } = world;
   const jobs = { ...world.jobs, register() {}, enqueue: async () => 'unused' };
-  const deps = { db: world.db, authorizer, audit, principals, clock, jobs: jobs as never };
+  const deps = { db: world.db, tokenKeys: world.rootKey, authorizer, audit, principals, clock, jobs: jobs as never };
   const { keys } = await createKeys({ ...deps, rootKey: world.rootKey });
   const key = await keys.keyOfCiphertext(world.callOf(world.root).region, CiphertextBlob!);
   const permit = await keys.access.authorize(world.callOf(world.root), 'kms:Decrypt', key!);
@@ -169,7 +169,16 @@ test('a deletion and a rotation that fell due while Ingot was stopped happen at 
   const jobs = createJobs({ db, clock, log: createLog('silent') });
   const { authorizer, principals } = createIdentity({ db, rootKey: world.rootKey, clock });
   const audit = createAudit({ db });
-  const { keys } = await createKeys({ db, rootKey: world.rootKey, authorizer, principals, audit, jobs, clock });
+  const { keys } = await createKeys({
+    db,
+    rootKey: world.rootKey,
+    tokenKeys: world.rootKey,
+    authorizer,
+    principals,
+    audit,
+    jobs,
+    clock,
+  });
   await jobs.start();
   await jobs.idle();
   await jobs.stop();

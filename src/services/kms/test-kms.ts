@@ -51,7 +51,7 @@ export async function openKms(options: { readonly throttled?: boolean } = {}) {
   const audit = createAudit({ db: database.db, encodeAuthorizationFailure: messages.encode });
   const jobs = createJobs({ db: database.db, clock, log: createLog('silent') });
   const { authorizer, principals } = identity;
-  const deps = { db: database.db, rootKey, authorizer, audit, principals, jobs, clock };
+  const deps = { db: database.db, rootKey, tokenKeys: rootKey, authorizer, audit, principals, jobs, clock };
   const { keys, onBehalf } = await createKeys({ ...deps, ...options });
   const service = kmsService({ keys, isRegion: (name) => (REGIONS as readonly string[]).includes(name) });
   await jobs.start();
