@@ -218,6 +218,10 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     tags,
     bin,
     instances: () => instances,
+    users: {
+      instances: (region, image) => instances.countByImage(region, image),
+      launchTemplates: (region, image, depth) => launchTemplates.countByImage(region, image, depth),
+    },
     organizationOf: (account) => organizationPlaceOf(identity.organizations, account),
   });
   const instances: Instances = createInstances({

@@ -11,6 +11,7 @@ import * as store from './image-store.ts';
 import { type ImageRecord, type ImageRefusalReason, type Images, publicLifeEnd } from './images.ts';
 import { type ImagesDeps, newImageRecord } from './new-image.ts';
 import type { ImageTables } from './tables.ts';
+import { createUsageReports } from './usage-reports.ts';
 
 /** Entities one image can be shared with (SH-2). */
 const LAUNCH_PERMISSIONS_MAX = 1000;
@@ -24,6 +25,7 @@ export function createImages(deps: ImagesDeps): Images {
   const { db, clock } = deps;
   const committed = () => db.read<ImageTables>();
   const allowed = createAllowedImages(db);
+  const usageReports = createUsageReports(deps);
   deps.jobs.register(copyProgram(deps));
   deps.jobs.register(createProgram(deps));
   deps.jobs.register(emptyBinProgram(deps));
@@ -58,6 +60,7 @@ export function createImages(deps: ImagesDeps): Images {
     },
     launchPermissions: (id) => store.permissionsOf(committed(), id),
     allowed,
+    usageReports,
     async mayLaunch(image, account) {
       if (image.ownerId === account) return true;
       const settings = await allowed.settings(account, image.region);

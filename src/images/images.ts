@@ -11,6 +11,7 @@ import type { AccountId, ImageId, InstanceId, Region, SnapshotId, VolumeId } fro
 import type { Tag } from '../tags/tags.ts';
 import type { EncryptionOutcome, SnapshotRecord } from '../volumes/volumes.ts';
 import type { AllowedImages } from './allowed-images.ts';
+import type { UsageReports } from './usage-reports.ts';
 
 export type ImageState = 'pending' | 'available' | 'failed' | 'disabled' | 'deregistered';
 
@@ -213,6 +214,7 @@ export interface Images {
   /** Without the owner's implicit one (SH-6). */
   launchPermissions(id: ImageId): Promise<LaunchPermission[]>;
   readonly allowed: AllowedImages;
+  readonly usageReports: UsageReports;
   /**
    * Owner, public, or launch permission for the account, its organization or one of its units; and, for images of
    * others, allowed by the account's settings (SH-36). Says nothing on state.

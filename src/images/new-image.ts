@@ -9,6 +9,7 @@ import type { Snapshots } from '../volumes/volumes.ts';
 import { findByName } from './image-store.ts';
 import type { ImageRecord, ImageRefusalReason, InstancesForImages, NewImage, OrganizationOf } from './images.ts';
 import type { ImageTables } from './tables.ts';
+import type { ImageUsers } from './usage-reports.ts';
 
 export interface ImagesDeps {
   readonly db: Db;
@@ -19,6 +20,7 @@ export interface ImagesDeps {
   readonly bin: RecycleBin;
   /** Late, because instances stand above images and are made after them. */
   readonly instances: () => InstancesForImages;
+  readonly users: ImageUsers;
   readonly organizationOf: OrganizationOf;
 }
 

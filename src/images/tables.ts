@@ -7,6 +7,7 @@ import { sql } from 'kysely';
 import type { Migration } from '../db/db.ts';
 import type { AccountId, ImageId, Region } from '../ids.ts';
 import type { ImageRecord, ImageState, LaunchPermission } from './images.ts';
+import { usageReportMigration } from './usage-reports.ts';
 
 export interface ImageTables {
   image: {
@@ -137,6 +138,7 @@ export const imagesMigrations: readonly Migration[] = [
         .execute();
     },
   },
+  usageReportMigration,
 ];
 
 export function recordOf(row: Selectable<ImageTables['image']>): ImageRecord {

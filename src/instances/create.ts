@@ -1,4 +1,5 @@
 /** Joins the parts of this folder to what the services and the images below see. */
+import { sql } from 'kysely';
 import type { Permit } from '../authz/permit.ts';
 import type { Tx } from '../db/db.ts';
 import { Refusal } from '../errors.ts';
@@ -70,7 +71,9 @@ export function createInstances(deps: InstancesDeps): Instances {
   };
 }
 
-function queriesOf(ctx: Context): Pick<Instances, 'find' | 'list' | 'ofReservation' | 'attachedVolumes'> {
+function queriesOf(
+  ctx: Context,
+): Pick<Instances, 'find' | 'list' | 'countByImage' | 'ofReservation' | 'attachedVolumes'> {
   return {
     async find(region, id) {
       const record = await findInstance(reading(ctx), id);
@@ -84,6 +87,18 @@ function queriesOf(ctx: Context): Pick<Instances, 'find' | 'list' | 'ofReservati
       return rows.map(recordOf);
     },
     async ofReservation(reservationId) {
+    async countByImage(region, image) {
+      const rows = await reading(ctx)
+        .selectFrom('instances')
+        .select((row) => ['owner_id', row.fn.countAll<number>().as('count')])
+        .where('region', '=', region)
+        .where('state', '!=', 'terminated')
+        .where(sql`json_extract(document, '$.imageId')`, '=', image)
+        .groupBy('owner_id')
+        .orderBy('owner_id')
+        .execute();
+      return new Map(rows.map((row) => [row.owner_id, row.count]));
+    },
       const rows = await selectInstances(reading(ctx)).where('reservation_id', '=', reservationId).execute();
       return rows.map(recordOf).toSorted((a, b) => a.launchIndex - b.launchIndex);
     },

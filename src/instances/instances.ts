@@ -166,6 +166,8 @@ export interface Instances extends InstancesForImages, RootReplacements {
   /** Terminated ones for about an hour (L-2). */
   list(account: AccountId, region: Region): Promise<InstanceRecord[]>;
   /** All instances of one launch. */
+  /** By account: those that are not terminated and were launched from the image. */
+  countByImage(region: Region, image: string): Promise<ReadonlyMap<AccountId, number>>;
   ofReservation(reservationId: string): Promise<InstanceRecord[]>;
   /** Volumes by instance, the root device first. */
   attachedVolumes(account: AccountId, region: Region): Promise<ReadonlyMap<InstanceId, readonly AttachedVolume[]>>;

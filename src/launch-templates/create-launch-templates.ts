@@ -199,6 +199,32 @@ export function createLaunchTemplates(deps: {
       return rows.map((row) => versionOf(deps.rootKey, row));
     },
 
+    async countByImage(region, image, depth) {
+      const rows = await committed()
+        .selectFrom('launch_template')
+        .select((row) => ['owner_id', row.fn.countAll<number>().as('count')])
+        .where('region', '=', region)
+        .where('deleted', '=', 0)
+        .where(({ exists, selectFrom }) =>
+          exists(
+            selectFrom(({ selectFrom: newest }) =>
+              newest('launch_template_version')
+                .select('data')
+                .whereRef('launch_template_version.template_id', '=', 'launch_template.id')
+                .orderBy('number', 'desc')
+                .limit(depth)
+                .as('newest'),
+            )
+              .select(sql.lit(1).as('one'))
+              .where(sql`json_extract(newest.data, '$.ImageId')`, '=', image),
+          ),
+        )
+        .groupBy('owner_id')
+        .orderBy('owner_id')
+        .execute();
+      return new Map(rows.map((row) => [row.owner_id as AccountId, row.count]));
+    },
+
     async create(tx, _permit, { ownerId, region, name, createdBy }, version) {
       const mine = inside(tx)
         .selectFrom('launch_template')

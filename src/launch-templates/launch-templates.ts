@@ -4,7 +4,7 @@
  */
 import type { Permit } from '../authz/permit.ts';
 import type { Tx } from '../db/db.ts';
-import type { AccountId, LaunchTemplateId, Region } from '../ids.ts';
+import type { AccountId, ImageId, LaunchTemplateId, Region } from '../ids.ts';
 
 export interface LaunchTemplateRecord {
   readonly id: LaunchTemplateId;
@@ -45,6 +45,8 @@ export interface LaunchTemplates {
   version(id: LaunchTemplateId, number: number): Promise<LaunchTemplateVersionRecord | undefined>;
   /** Ascending by number. */
   versions(id: LaunchTemplateId): Promise<LaunchTemplateVersionRecord[]>;
+  /** Templates by account whose newest versions, so many as `depth` says, name the image. */
+  countByImage(region: Region, image: ImageId, depth: number): Promise<ReadonlyMap<AccountId, number>>;
   create(
     tx: Tx,
     permit: Permit<'ec2:CreateLaunchTemplate'>,

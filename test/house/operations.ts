@@ -287,6 +287,8 @@ const EXTRA: Readonly<Record<string, object>> = {
   CreateGrant: { GranteePrincipal: SAMPLE_ROOT, Operations: ['Decrypt'] },
   EnableFastSnapshotRestores: { SourceSnapshotIds: [`snap-${DIGITS}`], AvailabilityZones: ['eu-central-1a'] },
   DisableFastSnapshotRestores: { SourceSnapshotIds: [`snap-${DIGITS}`], AvailabilityZones: ['eu-central-1a'] },
+  CreateImageUsageReport: { ResourceTypes: [{ ResourceType: 'ec2:Instance' }] },
+  DeleteImageUsageReport: { ReportId: `amiur-${DIGITS}` },
   DescribeImageReferences: { IncludeAllResourceTypes: true },
   EnableAllowedImagesSettings: { AllowedImagesSettingsState: 'audit-mode' },
   LockSnapshot: { LockMode: 'governance', LockDuration: 1 },

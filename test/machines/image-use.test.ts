@@ -2,13 +2,24 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import {
+  CopyImageCommand,
+  CreateImageUsageReportCommand,
   CreateLaunchTemplateCommand,
   CreateLaunchTemplateVersionCommand,
+  DeregisterImageCommand,
   DescribeImageAttributeCommand,
   DescribeImageReferencesCommand,
+  DescribeImageUsageReportEntriesCommand,
+  DescribeImageUsageReportsCommand,
+  DescribeInstanceImageMetadataCommand,
+  DescribeInstancesCommand,
+  DisableAllowedImagesSettingsCommand,
   EC2Client,
+  EnableAllowedImagesSettingsCommand,
   GetLaunchTemplateDataCommand,
   RunInstancesCommand,
+  TerminateInstancesCommand,
+  waitUntilImageAvailable,
 } from '@aws-sdk/client-ec2';
 import { Ingot } from '../house/ingot.ts';
 import { SAMPLE_IDS } from '../house/operations.ts';
@@ -59,6 +70,66 @@ describe('the use of an image', () => {
     assert.deepEqual(await references({ ResourceTypes: [{ ResourceType: 'ssm:Parameter' }] }), []);
     await assert.rejects(references({}), { name: 'MissingParameter' });
     await assert.rejects(references({ ResourceTypes: [{ ResourceType: 'moon' }] }), { name: 'InvalidParameterValue' });
+  });
+
+  it('a usage report counts what is there now, terminated instances left out', async () => {
+    const launched = await ec2.send(new RunInstancesCommand({ ImageId: image, MinCount: 2, MaxCount: 2 }));
+    const ids = launched.Instances!.map(({ InstanceId }) => InstanceId!);
+    const counts = async () => {
+      const { ReportId } = await ec2.send(
+        new CreateImageUsageReportCommand({
+          ImageId: image,
+          ResourceTypes: [{ ResourceType: 'ec2:Instance' }, { ResourceType: 'ec2:LaunchTemplate' }],
+        }),
+      );
+      const found = await until(`${ReportId} is available`, async () => {
+        const { ImageUsageReports: [report] = [] } = await ec2.send(
+          new DescribeImageUsageReportsCommand({ ReportIds: [ReportId!] }),
+        );
+        if (report?.State !== 'available') return undefined;
+        return ec2.send(new DescribeImageUsageReportEntriesCommand({ ReportIds: [ReportId!] }));
+      });
+      return found.ImageUsageReportEntries!.map(({ ResourceType, UsageCount }) => [ResourceType, UsageCount]);
+    };
+    assert.deepEqual(await counts(), [
+      ['ec2:Instance', 3],
+      ['ec2:LaunchTemplate', 1],
+    ]);
+    await ec2.send(new TerminateInstancesCommand({ InstanceIds: ids }));
+    await until('they are terminated', async () => {
+      const { Reservations } = await ec2.send(new DescribeInstancesCommand({ InstanceIds: ids }));
+      return Reservations!.every(({ Instances }) => Instances!.every(({ State }) => State?.Name === 'terminated'));
+    });
+    assert.deepEqual((await counts())[0], ['ec2:Instance', 1]);
+  });
+
+  it('DescribeInstanceImageMetadata tells the image of each instance, also when it is deregistered or not allowed', async () => {
+    const metadata = async (input: object = { InstanceIds: [instance] }) => {
+      const { InstanceImageMetadata } = await ec2.send(new DescribeInstanceImageMetadataCommand(input));
+      return InstanceImageMetadata!;
+    };
+    const [one] = await metadata();
+    assert.deepEqual(
+      [one?.InstanceId, one?.State?.Name, one?.ImageMetadata?.ImageId, one?.ImageMetadata?.State],
+      [instance, 'running', image, 'available'],
+    );
+    assert.deepEqual([one?.ImageMetadata?.Name, one?.ImageMetadata?.IsPublic], ['golden', false]);
+    assert.equal(one?.ImageMetadata?.ImageAllowed, undefined);
+    await ec2.send(new EnableAllowedImagesSettingsCommand({ AllowedImagesSettingsState: 'audit-mode' }));
+    assert.equal((await metadata())[0]?.ImageMetadata?.ImageAllowed, true);
+    const filtered = { Filters: [{ Name: 'image-allowed', Values: ['false'] }] };
+    assert.deepEqual(await metadata(filtered), []);
+    await ec2.send(new DisableAllowedImagesSettingsCommand({}));
+
+    const SourceImageId = image;
+    const { ImageId } = await ec2.send(
+      new CopyImageCommand({ Name: 'short-lived', SourceImageId, SourceRegion: 'eu-central-1' }),
+    );
+    await waitUntilImageAvailable({ client: ec2, maxWaitTime: 60, minDelay: 1, maxDelay: 1 }, { ImageIds: [ImageId!] });
+    const launched = await ec2.send(new RunInstancesCommand({ ImageId, MinCount: 1, MaxCount: 1 }));
+    await ec2.send(new DeregisterImageCommand({ ImageId }));
+    const [gone] = await metadata({ InstanceIds: [launched.Instances![0]!.InstanceId!] });
+    assert.deepEqual([gone?.ImageMetadata?.Name, gone?.ImageMetadata?.State], ['short-lived', 'deregistered']);
   });
 
   it('L-18: lastLaunchedTime is there after the first launch', async () => {

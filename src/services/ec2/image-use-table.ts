@@ -1,5 +1,6 @@
 import type { Ec2Part } from './common.ts';
 import { describeImageReferences } from './describe-image-references.ts';
+import { describeInstanceImageMetadata } from './describe-instance-image-metadata.ts';
 import { getLaunchTemplateData } from './get-launch-template-data.ts';
 import type { InstanceDeps } from './instance-shapes.ts';
 
@@ -8,6 +9,7 @@ export function imageUseOperations(deps: InstanceDeps): Ec2Part {
   return {
     operations: {
       DescribeImageReferences: describeImageReferences(deps),
+      DescribeInstanceImageMetadata: describeInstanceImageMetadata(deps),
       GetLaunchTemplateData: getLaunchTemplateData(deps),
     },
   };

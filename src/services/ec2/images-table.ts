@@ -27,6 +27,12 @@ import {
   enableImageDeregistrationProtection,
 } from './image-lifecycle.ts';
 import { cancelImageLaunchPermission, resetImageAttribute } from './image-permissions.ts';
+import {
+  createImageUsageReport,
+  deleteImageUsageReport,
+  describeImageUsageReportEntries,
+  describeImageUsageReports,
+} from './image-usage-reports.ts';
 import { modifyImageAttribute } from './modify-image-attribute.ts';
 import { type BinDeps, listImagesInRecycleBin, restoreImageFromRecycleBin } from './recycle-bin.ts';
 import { registerImage } from './register-image.ts';
@@ -37,10 +43,14 @@ export function imageOperations(deps: ImageDeps & BinDeps): Ec2Part {
       CancelImageLaunchPermission: cancelImageLaunchPermission(deps),
       CopyImage: copyImage(deps),
       CreateImage: createImage(deps),
+      CreateImageUsageReport: createImageUsageReport(deps),
       CreateSnapshots: createSnapshots(deps),
+      DeleteImageUsageReport: deleteImageUsageReport(deps),
       DeregisterImage: deregisterImage(deps),
       DescribeImageAttribute: describeImageAttribute(deps),
       DescribeImages: describeImages(deps),
+      DescribeImageUsageReportEntries: describeImageUsageReportEntries(deps),
+      DescribeImageUsageReports: describeImageUsageReports(deps),
       DisableAllowedImagesSettings: disableAllowedImagesSettings(deps),
       DisableImage: disableImage(deps),
       DisableImageBlockPublicAccess: disableImageBlockPublicAccess(deps),

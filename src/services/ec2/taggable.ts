@@ -1,8 +1,9 @@
 /** What of the images and launch templates modules can be tagged. */
-import { imageArn } from '../../ids.ts';
+import { ec2Arn, imageArn } from '../../ids.ts';
 import type { Images } from '../../images/images.ts';
 import type { LaunchTemplates } from '../../launch-templates/launch-templates.ts';
 import { imageNotFound } from './errors.ts';
+import { reportNotFound } from './image-usage-reports.ts';
 import { launchTemplateArn, templateNotFound } from './launch-template-access.ts';
 import type { Taggable } from './tag-resources.ts';
 
@@ -10,7 +11,7 @@ import type { Taggable } from './tag-resources.ts';
 export function imageTaggables(deps: {
   readonly images: Images;
   readonly launchTemplates: LaunchTemplates;
-}): Readonly<Record<'ami' | 'lt', Taggable>> {
+}): Readonly<Record<'ami' | 'amiur' | 'lt', Taggable>> {
   return {
     ami: {
       resourceType: 'image',
@@ -21,6 +22,15 @@ export function imageTaggables(deps: {
         return deps.images.mayLaunch(image, call.caller.accountId);
       },
       notFound: (id) => imageNotFound([id]),
+    },
+    amiur: {
+      resourceType: 'image-usage-report',
+      arn: (call, id) => ec2Arn(call.region, call.caller.accountId, 'image-usage-report', id),
+      async exists(call, id) {
+        const own = await deps.images.usageReports.list(call.caller.accountId, call.region);
+        return own.some((report) => report.id === id);
+      },
+      notFound: reportNotFound,
     },
     lt: {
       resourceType: 'launch-template',

@@ -35,6 +35,14 @@ export interface TestEc2 extends TestVolumes {
   readonly places: Map<AccountId, OrganizationPlace>;
 }
 
+function byOwner(instances: ReadonlyMap<string, InstanceSource>, region: Region, image: string) {
+  const counts = new Map<AccountId, number>();
+  for (const { ownerId, ...source } of instances.values()) {
+    if (source.region === region && source.imageId === image) counts.set(ownerId, (counts.get(ownerId) ?? 0) + 1);
+  }
+  return counts;
+}
+
 const EC2_REGION = /^[a-z]{2}-[a-z]+-\d$/;
 
 export async function openTestEc2(): Promise<TestEc2> {
@@ -56,6 +64,10 @@ export async function openTestEc2(): Promise<TestEc2> {
       images = createImages({
         ...parts,
         instances: () => view,
+        users: {
+          instances: async (region, image) => byOwner(instances, region, image),
+          launchTemplates: (...asked) => launchTemplates.countByImage(...asked),
+        },
         organizationOf: async (account) => places.get(account),
       });
     },
