@@ -26,7 +26,8 @@ export function createAuthorizationMessages(tokenKeys: RootKey): AuthorizationMe
       const sealed = tokenKeys.seal(messageOf(denied), fieldsFor(denied.call.caller.accountId));
       return Buffer.from(sealed).toString('base64url');
     },
-    decode: (text, account) => Buffer.from(tokenKeys.open(Buffer.from(text, 'base64url'), fieldsFor(account))).toString(),
+    decode: (text, account) =>
+      Buffer.from(tokenKeys.open(Buffer.from(text, 'base64url'), fieldsFor(account))).toString(),
   };
 }
 
