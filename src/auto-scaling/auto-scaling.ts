@@ -133,8 +133,8 @@ export interface AutoScaling {
   members(groups: readonly GroupRecord[]): Promise<MemberRecord[]>;
   /** Those in progress first, then the newest first. */
   activities(groups: readonly GroupRecord[]): Promise<ActivityRecord[]>;
-  /** Groups, of whatever region, that launch in this role. */
-  usersOfRole(arn: Arn): Promise<GroupRecord[]>;
+  /** Groups that launch in this role, by region. */
+  usesOfRole(arn: Arn): Promise<{ readonly region: Region; readonly resources: string[] }[]>;
   create(
     tx: Tx,
     permit: Permit<'autoscaling:CreateAutoScalingGroup'>,

@@ -25,7 +25,7 @@ export interface Rhythm {
   readonly retryMsMax: number;
 }
 
-export const RHYTHM: Rhythm = { watchMs: 250, healthMs: 15_000, retryMs: 2_000, retryMsMax: 5 * 60_000 };
+export const RHYTHM: Rhythm = { watchMs: 250, healthMs: 5_000, retryMs: 2_000, retryMsMax: 5 * 60_000 };
 
 export interface AutoScalingDeps {
   readonly db: Db;

@@ -26,7 +26,7 @@ export function createAutoScaling(deps: AutoScalingDeps): AutoScaling {
   return { ...queriesOf(ctx), ...changesOf(ctx) };
 }
 
-function queriesOf(ctx: Context): Pick<AutoScaling, 'find' | 'list' | 'members' | 'activities' | 'usersOfRole'> {
+function queriesOf(ctx: Context): Pick<AutoScaling, 'find' | 'list' | 'members' | 'activities' | 'usesOfRole'> {
   return {
     async find(account, region, name) {
       const row = await reading(ctx)
@@ -53,13 +53,14 @@ function queriesOf(ctx: Context): Pick<AutoScaling, 'find' | 'list' | 'members' 
       const activities = await activitiesOf(reading(ctx), idsOf(groups));
       return activities.toSorted((a, b) => Number(b.endedAt === undefined) - Number(a.endedAt === undefined));
     },
-    async usersOfRole(arn) {
+    async usesOfRole(arn) {
       const rows = await reading(ctx)
         .selectFrom('auto_scaling_group')
         .selectAll()
         .where('role_arn', '=', arn)
         .execute();
-      return rows.map(groupOf);
+      const byRegion = Map.groupBy(rows.map(groupOf), ({ region }) => region);
+      return [...byRegion].map(([region, groups]) => ({ region, resources: groups.map((group) => group.arn) }));
     },
   };
 }

@@ -1,12 +1,4 @@
 /** Rights that look complete and are not (row 20). */
-import {
-  AttachPolicyCommand,
-  CreatePolicyCommand,
-  DetachPolicyCommand,
-  EnablePolicyTypeCommand,
-  ListRootsCommand,
-  OrganizationsClient,
-} from '@aws-sdk/client-organizations';
 import type { Fault } from './fault.ts';
 import { by, launcher } from './launches.ts';
 import {
@@ -112,28 +104,7 @@ const deniedByScp: Fault = {
     const key = await newKey(admin);
     const image = await newImage(admin, { KmsKeyArn: key });
     const builder = await world.role(admin, 'builder', ...launcher(ALL));
-    const organizations = world.management.use(OrganizationsClient);
-    const Type = 'SERVICE_CONTROL_POLICY';
-    const { Roots } = await organizations.send(new ListRootsCommand({}));
-    await organizations
-      .send(new EnablePolicyTypeCommand({ RootId: Roots![0]!.Id, PolicyType: Type }))
-      .catch((error: Error) => {
-        if (error.name !== 'PolicyTypeAlreadyEnabledException') throw error;
-      });
-    const { Policy } = await organizations.send(
-      new CreatePolicyCommand({
-        Name: `no grants in ${admin.account}`,
-        Description: '',
-        Type,
-        Content: JSON.stringify({
-          Version: '2012-10-17',
-          Statement: [{ Effect: 'Deny', Action: 'kms:CreateGrant', Resource: '*' }],
-        }),
-      }),
-    );
-    const controlPolicy = Policy!.PolicySummary!.Id!;
-    const target = { PolicyId: controlPolicy, TargetId: admin.account };
-    await organizations.send(new AttachPolicyCommand(target));
+    const { id: controlPolicy, undo } = await world.denyInAccount(admin, 'kms:CreateGrant');
     const instanceId = await diesOfItsKey(builder, { ImageId: image });
     return {
       ...by(builder, admin, world.management),
@@ -142,7 +113,7 @@ const deniedByScp: Fault = {
       instanceId,
       cause: { actions: CREATE_GRANT, key, controlPolicy },
       async mend() {
-        await organizations.send(new DetachPolicyCommand(target));
+        await undo();
         return undefined;
       },
       retry: () => runs(builder, { ImageId: image }),

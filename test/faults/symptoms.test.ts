@@ -1,4 +1,4 @@
-/** Each fault shows its symptom when it is built, and is gone after the mend of the table (section 8). */
+/** Each fault shows its symptom when it is built, and is gone after the mend of the table (section 8; P-13 is row 2). */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { FAULTS } from './faults.ts';

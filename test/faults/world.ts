@@ -29,7 +29,15 @@ import {
   PutRolePolicyCommand,
 } from '@aws-sdk/client-iam';
 import { CreateKeyCommand, KMSClient, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
-import { CreateAccountCommand, OrganizationsClient } from '@aws-sdk/client-organizations';
+import {
+  AttachPolicyCommand,
+  CreateAccountCommand,
+  CreatePolicyCommand,
+  DetachPolicyCommand,
+  EnablePolicyTypeCommand,
+  ListRootsCommand,
+  OrganizationsClient,
+} from '@aws-sdk/client-organizations';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
 import { type ClientConfig, type Credentials, type Ingot, startIngot } from '../house/ingot.ts';
 import { importBlocks } from '../machines/plain-snapshot.ts';
@@ -91,6 +99,10 @@ export class Party {
   in(region: string): Party {
     return new Party(this.account, this.arn, { ...this.config, region });
   }
+  /** After the server was started again. */
+  at(endpoint: string): Party {
+    return new Party(this.account, this.arn, { ...this.config, endpoint });
+  }
   use<Client>(type: new (config: ClientConfig) => Client): Client {
     return new type(this.config);
   }
@@ -107,13 +119,12 @@ export class Party {
 
 export class World implements AsyncDisposable {
   readonly ingot: Ingot;
-  /** Administrator of the organization's management account. */
-  readonly management: Party;
+  #management: Party;
   #accounts = 0;
 
   private constructor(ingot: Ingot, management: Party) {
     this.ingot = ingot;
-    this.management = management;
+    this.#management = management;
   }
 
   static async start(): Promise<World> {
@@ -124,6 +135,20 @@ export class World implements AsyncDisposable {
       await ingot[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /** Administrator of the organization's management account. */
+  get management(): Party {
+    return this.#management;
+  }
+
+  /** Kills the server and starts it again, at another endpoint: see {@link Party.at}. */
+  async restart(): Promise<string> {
+    await this.ingot.kill();
+    await this.ingot.restart();
+    const { endpoint } = this.ingot;
+    this.#management = this.#management.at(endpoint);
+    return endpoint;
   }
 
   /** A new account of the organization, by its administrator. */
@@ -157,6 +182,30 @@ export class World implements AsyncDisposable {
   async removeRole(administrator: Party, RoleName: string): Promise<void> {
     await administrator.iam.send(new DeleteRolePolicyCommand({ RoleName, PolicyName: 'rights' }));
     await administrator.iam.send(new DeleteRoleCommand({ RoleName }));
+  }
+
+  /** Denies the account an action by a service control policy of its own; gives the policy's id and what takes it off. */
+  async denyInAccount({ account }: Party, Action: string): Promise<{ id: string; undo: () => Promise<void> }> {
+    const organizations = this.management.use(OrganizationsClient);
+    const Type = 'SERVICE_CONTROL_POLICY';
+    const { Roots } = await organizations.send(new ListRootsCommand({}));
+    await organizations
+      .send(new EnablePolicyTypeCommand({ RootId: Roots![0]!.Id, PolicyType: Type }))
+      .catch((error: Error) => {
+        if (error.name !== 'PolicyTypeAlreadyEnabledException') throw error;
+      });
+    const { Policy } = await organizations.send(
+      new CreatePolicyCommand({
+        Name: `no ${Action} in ${account}`,
+        Description: '',
+        Type,
+        Content: policy({ Effect: 'Deny', Action }),
+      }),
+    );
+    const id = Policy!.PolicySummary!.Id!;
+    const target = { PolicyId: id, TargetId: account };
+    await organizations.send(new AttachPolicyCommand(target));
+    return { id, undo: async () => void (await organizations.send(new DetachPolicyCommand(target))) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

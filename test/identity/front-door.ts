@@ -30,7 +30,7 @@ export async function openIdentity() {
   const rootKey = rootKeyFrom(new Uint8Array(32).fill(3));
   const identity = createIdentity({ db: database.db, rootKey, clock });
   const { credentials, managementAccount } = await identity.bootstrap();
-  const deps = { identity, authorizer: identity.authorizer };
+  const deps = { identity, authorizer: identity.authorizer, usesOfLinkedRole: async () => [] };
   const messages = createAuthorizationMessages(rootKey);
   const services = [iamService(deps), stsService(deps, messages), organizationsService(deps)];
   const wire = new Wire(REGISTRY);

@@ -7,11 +7,13 @@ import { ApiError } from '../../errors.ts';
 import type { Entity, EntityType, Tagging } from '../../identity/entities.ts';
 import { entityArn } from '../../identity/entities.ts';
 import type { Identity } from '../../identity/identity.ts';
-import type { AccountId, Arn } from '../../ids.ts';
+import type { AccountId, Arn, Region } from '../../ids.ts';
 
 export interface Iam {
   readonly identity: Identity;
   readonly authorizer: Authorizer;
+  /** What a service still uses its role for, by region: names or ARNs. */
+  usesOfLinkedRole(arn: Arn): Promise<readonly { readonly region: Region; readonly resources: readonly string[] }[]>;
 }
 
 export function validation(message: string): ApiError {

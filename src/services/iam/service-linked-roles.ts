@@ -33,7 +33,7 @@ export const createServiceLinkedRole =
     }
   };
 
-/** Nothing in Ingot holds on to a service-linked role, so it is deleted before the answer. */
+/** Deleted before the answer, unless its service still uses it: then the task is one that has failed. */
 export const deleteServiceLinkedRole =
   (iam: Iam): OperationOf<aws.DeleteServiceLinkedRoleCommand> =>
   async (call, input) => {
@@ -42,7 +42,7 @@ export const deleteServiceLinkedRole =
     const role = await existingRole(iam, call, name);
     if (role.linkedService === undefined)
       throw noSuchEntity(`The role with name ${name} is not a service-linked role.`);
-    await iam.identity.roles.remove(permit);
+    if ((await iam.usesOfLinkedRole(role.arn)).length === 0) await iam.identity.roles.remove(permit);
     return { DeletionTaskId: `task${role.path}${role.name}/${role.id}` };
   };
 
@@ -53,5 +53,15 @@ export const getServiceLinkedRoleDeletionStatus =
     if (!match) throw noSuchEntity(`The deletion task ${input.DeletionTaskId} cannot be found.`);
     const [, name, id] = match as unknown as [string, string, string];
     await authorizeOn(iam, call, 'iam:GetServiceLinkedRoleDeletionStatus', 'role', name);
-    return { Status: (await iam.identity.roles.byId(id)) ? 'NOT_STARTED' : 'SUCCEEDED' };
+    const role = await iam.identity.roles.byId(id);
+    if (!role) return { Status: 'SUCCEEDED' };
+    const uses = await iam.usesOfLinkedRole(role.arn);
+    if (uses.length === 0) return { Status: 'NOT_STARTED' };
+    return {
+      Status: 'FAILED',
+      Reason: {
+        Reason: 'The role is in use and cannot be deleted before the resources that use it.',
+        RoleUsageList: uses.map(({ region, resources }) => ({ Region: region, Resources: [...resources] })),
+      },
+    };
   };
