@@ -4,8 +4,8 @@ import { ApiError, IntegrityError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Service } from '../services/operation.ts';
 
-export function internalFailure(cause?: unknown): ApiError {
-  return new ApiError('InternalFailure', 'The request processing has failed because of an unknown error.', {
+export function internalFailure(cause?: unknown, code = 'InternalFailure'): ApiError {
+  return new ApiError(code, 'The request processing has failed because of an unknown error.', {
     status: 500,
     cause,
   });
@@ -21,14 +21,14 @@ export function toApiError(
   error: unknown,
   call: Call,
   { service: name, operationName }: Where,
-  service: Pick<Service, 'translate'> | undefined,
+  service: Pick<Service, 'translate' | 'internalCode'> | undefined,
   log: Log,
 ): ApiError {
   if (error instanceof ApiError) return error;
   const where = { requestId: call.requestId, service: name, operation: operationName };
   if (error instanceof IntegrityError) {
     log.error({ ...where, what: error.what, error }, 'stored bytes are not what was written');
-    return internalFailure(error);
+    return internalFailure(error, service?.internalCode);
   }
   let translated: unknown;
   try {
@@ -38,5 +38,5 @@ export function toApiError(
   }
   if (translated instanceof ApiError) return translated;
   log.error({ ...where, error }, 'a request failed inside');
-  return internalFailure(error);
+  return internalFailure(error, service?.internalCode);
 }

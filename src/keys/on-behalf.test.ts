@@ -83,7 +83,7 @@ test('kms 6.7: EC2 and EBS take symmetric encryption keys only, and are told so 
   }
 });
 
-test('S4, S5: kms:GrantIsForAWSResource and kms:ViaService hold for EC2 and not for direct calls', async () => {
+test('S4, S5, kms 15.17, 27.9: kms:GrantIsForAWSResource and kms:ViaService hold for EC2 and not for direct calls', async () => {
   await using world = await openKms();
   const key = await newKey(world);
   const ana = await world.makeUser('ana', [
@@ -98,6 +98,18 @@ test('S4, S5: kms:GrantIsForAWSResource and kms:ViaService hold for EC2 and not 
   await assert.rejects(world.onBehalf.generateDataKey(via(world, ana), key, 64, { 'aws:ebs:id': 'vol-1' }), Denied);
   const opened = await world.onBehalf.decrypt(via(world, ana), key, wrapped, CONTEXT);
   assert.deepEqual(opened.exposeSecretBytes(), plaintext.exposeSecretBytes());
+  // The caller's account is the user's, not EC2's.
+  for (const [name, account] of [
+    ['own', world.account],
+    ['other', world.other],
+  ] as const) {
+    const bob = await world.makeUser(name, [
+      allow('kms:Decrypt', { StringEquals: { 'kms:CallerAccount': account, 'kms:ViaService': EC2 } }),
+    ]);
+    const work = world.onBehalf.decrypt(via(world, bob), key, wrapped, CONTEXT);
+    if (account === world.account) assert.equal((await work).byteLength, 64);
+    else await assert.rejects(work, Denied);
+  }
   await assert.rejects(world.onBehalf.decrypt(world.callOf(ana), key, wrapped, CONTEXT), Denied);
 });
 

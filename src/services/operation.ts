@@ -12,6 +12,8 @@ export interface Service {
   /** Signing name and key of the wire registry: `ec2`, `kms`, `ebs`, `sts`, `iam`, `organizations`, `cloudtrail`. */
   readonly name: string;
   readonly operations: OperationTable;
+  /** Its own code for an internal failure; `InternalFailure` where absent. */
+  readonly internalCode?: string;
   /** Turns a domain refusal into this service's error; `undefined` leaves it to be an internal failure. */
   translate(error: unknown, call: Call, operation: string): Error | undefined;
 }

@@ -236,7 +236,7 @@ test('table 3.2 and CV-2: which denials make a volume vanish', { timeout: 60_000
   }
 });
 
-test('CV-1 and CV-2: an unknown or disabled key is accepted, and the volume vanishes', async () => {
+test('CV-1, CV-2, kms 27.7: an unknown or disabled key is accepted, and the volume vanishes', async () => {
   await using house = await openTestVolumes();
   const call = house.as(house.build);
   const disabled = await house.key(call);

@@ -276,7 +276,7 @@ describe('authz 8a: an image of account A under its customer key, shared with ac
     for (const { errorMessage } of denials) assert.match(errorMessage ?? '', reason);
   }
 
-  it('S8: with both sides allowing, B launches it and copies it under its own key', async () => {
+  it('S8, kms 27.6: with both sides allowing, B launches it and copies it under its own key', async () => {
     await keyOfANames(forRootOfB());
     await rightsOfUser();
     const volume = await rootVolumeOf(user.config, await launch(user.config, { ImageId: imageId }));
@@ -403,7 +403,7 @@ describe('authz 8a: sessions, organizations, revoked keys, templates', () => {
     await root.send(new ScheduleKeyDeletionCommand({ KeyId }));
   });
 
-  it('S15: a key that is disabled after the attachment leaves it readable; detached, the volume attaches no more', async () => {
+  it('S15, kms 19.5, 27.8: a key that is disabled after the attachment leaves it readable; detached, the volume attaches no more', async () => {
     const key = await world.key(a);
     const SnapshotId = await world.snapshot(a.admin, { key, fill: 0x5a });
     const ec2 = new EC2Client(a.admin);

@@ -40,7 +40,7 @@ test('kms 15.7, 15.19: the audit facts of CreateGrant name the grant and never i
   assert.ok(!told.includes(made.GrantToken!));
 });
 
-test('kms 25.1: the shape is judged before the key, the key before the right, the right before usage and state', async () => {
+test('kms 25.1, 30.2: the shape is judged before the key, the key before the right, the right before usage and state', async () => {
   await using world = await openKms();
   const { KeyId, Arn } = (
     await world.as(world.root, 'CreateKey', { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' })
@@ -72,7 +72,7 @@ test('kms 28.1: fifty aliases on a key, and twenty-five rotations on demand', as
   );
 });
 
-test('kms 29.2: Terraform’s way through a key: each call shows what the one before did', async () => {
+test('kms 29.1, 29.2: Terraform’s way through a key: each call shows what the one before did', async () => {
   await using world = await openKms();
   const { KeyId } = (await world.as(world.root, 'CreateKey', { Description: 'd' })).KeyMetadata!;
   const described = await world.as(world.root, 'DescribeKey', { KeyId });

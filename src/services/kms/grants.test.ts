@@ -224,7 +224,7 @@ test('kms 5.2, 15.12, 15.13: who may retire and revoke', async () => {
   assert.match(await failureOf(world.as(bob, 'Encrypt', { KeyId, Plaintext })), /^AccessDeniedException/);
 });
 
-test('kms 23.5, 15.1: a grant alone lets another account in, and an explicit deny keeps it out', async () => {
+test('kms 23.5, 15.1, 30.3: a grant alone lets another account in, and an explicit deny keeps it out', async () => {
   await using world = await openKms();
   const { KeyId, Arn } = await newKey(world);
   const eve = await world.makeUser('eve', [], world.other);

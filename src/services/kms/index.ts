@@ -48,6 +48,7 @@ import { sign, verify } from './sign.ts';
 export function kmsService(kms: Kms): Service {
   return {
     name: 'kms',
+    internalCode: 'KMSInternalException',
     translate,
     operations: counted(kms, {
       CancelKeyDeletion: cancelKeyDeletion(kms),

@@ -220,4 +220,5 @@ test('stored key material opens only as the version of the key that it is', asyn
     }
   });
   await assert.rejects(world.as(world.root, 'Encrypt', { KeyId, Plaintext: text('x') }), IntegrityError);
+  assert.equal(world.service.internalCode, 'KMSInternalException');
 });

@@ -46,7 +46,7 @@ async function admit<Action extends 'kms:Sign' | 'kms:Verify'>(
   checkGrantTokens(kms, input.GrantTokens);
   const conditions = { 'kms:SigningAlgorithm': algorithm, 'kms:MessageType': messageType };
   const { permit, key } = await permitted(kms, call, action, input.KeyId!, { conditions }, 'any');
-  // OpenSSL has both; Node offers neither.
+  // OpenSSL has both; Node passes neither on: no prehash of Ed25519, no mu of ML-DSA.
   if (messageType === 'EXTERNAL_MU') throw unsupported('MessageType EXTERNAL_MU');
   if (algorithm === 'ED25519_PH_SHA_512' && key.spec === 'ECC_NIST_EDWARDS25519') {
     throw unsupported('SigningAlgorithm ED25519_PH_SHA_512');
