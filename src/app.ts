@@ -9,6 +9,7 @@ import { createAuthenticator } from './authn/authenticate.ts';
 import { autoScalingMigrations, createAutoScaling } from './auto-scaling/create-auto-scaling.ts';
 import type { Config } from './config.ts';
 import { openRootKey, type RootKey, type RootKeyFile } from './crypto/root-key.ts';
+import type { SealedColumn } from './crypto/sealed-column.ts';
 import { lockDataDir, runtimeFolder, writeEndpoint, writeRootCredentials } from './data-dir.ts';
 import type { Db, Migration } from './db/db.ts';
 import { openDb } from './db/sqlite.ts';
@@ -21,6 +22,7 @@ import { createAuthorizationMessages } from './identity/authorization-messages.t
 import { createIdentity, identityMigrations } from './identity/identity.ts';
 import { findLinkedRole } from './identity/linked-roles.ts';
 import { organizationPlaceOf } from './identity/organization-place.ts';
+import { identitySealed } from './identity/sealed.ts';
 import { createImages } from './images/create-images.ts';
 import type { Images } from './images/images.ts';
 import { imagesMigrations } from './images/tables.ts';
@@ -29,17 +31,21 @@ import { instanceType } from './instances/instance-types.ts';
 import type { Instances } from './instances/instances.ts';
 import { requireFront } from './instances/links.ts';
 import { chooseMachineDriver } from './instances/qemu/index.ts';
+import { instancesSealed } from './instances/sealed.ts';
 import { createJobs, jobsMigrations } from './jobs/runner.ts';
 import { createKeys } from './keys/keys.ts';
+import { keysSealed } from './keys/sealed.ts';
 import { keysMigrations } from './keys/tables.ts';
 import { createLaunchTemplates, launchTemplateMigrations } from './launch-templates/create-launch-templates.ts';
+import { launchTemplatesSealed } from './launch-templates/user-data.ts';
 import type { Log } from './log.ts';
 import { createNetwork } from './network/create-network.ts';
 import { createKeyPairs } from './network/key-pairs.ts';
 import { isRegion, REGIONS } from './network/regions.ts';
 import { networkMigrations } from './network/tables.ts';
 import { createRecycleBin, recycleBinMigrations } from './recycle-bin/recycle-bin.ts';
-import { createRootKeyRotation } from './root-key-rotation.ts';
+import { createRootKeyRotation } from './root-key/rotation.ts';
+import { openTokenKeys, tokenKeyMigrations, tokenKeySealed } from './root-key/token-keys.ts';
 import { withProtection } from './root-key-source.ts';
 import { autoscalingService } from './services/autoscaling/index.ts';
 import { cloudtrailService } from './services/cloudtrail/index.ts';
@@ -65,6 +71,7 @@ import { rbinService } from './services/rbin/index.ts';
 import { stsService } from './services/sts/index.ts';
 import { createTags, tagMigrations } from './tags/tags.ts';
 import { createVolumes, volumesMigrations } from './volumes/create.ts';
+import { volumesSealed } from './volumes/sealed.ts';
 import { openStorage } from './volumes/storage/open-storage.ts';
 import { storageMigrations } from './volumes/storage/tables.ts';
 import { REGISTRY } from './wire/registry.ts';
@@ -89,17 +96,28 @@ export const migrations = (rootKey: RootKey): readonly Migration[] =>
     recycleBinMigrations,
     storageMigrations,
     tagMigrations,
+    tokenKeyMigrations,
     volumesMigrations,
   ].flat();
+
+/** Everything that the root key sealed in the database; that of KMS last, with the check of the root key at its end. */
+export const SEALED_COLUMNS: readonly SealedColumn[] = [
+  ...tokenKeySealed,
+  ...identitySealed,
+  ...instancesSealed,
+  ...launchTemplatesSealed,
+  ...volumesSealed,
+  ...keysSealed,
+];
 
 export interface App {
   /** The tables of all operations that are implemented. */
   readonly services: readonly Service[];
   /** Accepts connections from here on. */
   listen(): Promise<{ readonly endpoint: string }>;
-  /** Finishes what is in flight, stops jobs at a safe place, and lets go of the data directory. */
-  /** Seals under a new root key from now on, and key material anew; failures are logged. */
+  /** Seals under a new root key from now on, and anew what earlier ones sealed; failures are logged. */
   rotateRootKey(): Promise<void>;
+  /** Finishes what is in flight, stops jobs at a safe place, and lets go of the data directory. */
   close(): Promise<void>;
 }
 
@@ -122,6 +140,17 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
   const rootKey = await rootKeyOf(config);
   const db = await openDatabase(join(dataDir, DATABASE), rootKey, log);
   closers.add(() => db.close());
+  const tokenKeys = await openTokenKeys({ db, rootKey, clock });
+  const rootKeyRotation = createRootKeyRotation({
+    db,
+    rootKey,
+    tokenKeys,
+    columns: SEALED_COLUMNS,
+    log,
+    withProtection: (use) => withProtection(config.rootKeySource, use),
+  });
+  closers.add(() => rootKeyRotation.stop());
+  await rootKeyRotation.resume();
 
   const identity = createIdentity({ db, rootKey, clock });
   const { rootAccessKey } = config;
@@ -131,7 +160,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
   });
   const { authorizer, principals } = identity;
 
-  const authorizationMessages = createAuthorizationMessages(rootKey);
+  const authorizationMessages = createAuthorizationMessages(tokenKeys);
   const audit = createAudit({ db, encodeAuthorizationFailure: authorizationMessages.encode });
   const jobs = createJobs({ db, clock, log });
   const tags = createTags(db);
@@ -140,6 +169,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
   const { keys, onBehalf } = await createKeys({
     db,
     rootKey,
+    tokenKeys,
     authorizer,
     audit,
     principals,
@@ -188,6 +218,10 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     tags,
     bin,
     instances: () => instances,
+    users: {
+      instances: (region, image) => instances.countByImage(region, image),
+      launchTemplates: (region, image, depth) => launchTemplates.countByImage(region, image, depth),
+    },
     organizationOf: (account) => organizationPlaceOf(identity.organizations, account),
   });
   const instances: Instances = createInstances({
@@ -300,15 +334,6 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
   const frontDoor = createFrontDoor({ wire, pipeline, log });
 
   await instances.recover();
-  const rootKeyRotation = createRootKeyRotation({
-    db,
-    rootKey,
-    log,
-    withProtection: (use) => withProtection(config.rootKeySource, use),
-  });
-  void rootKeyRotation.resume();
-  closers.add(() => rootKeyRotation.idle());
-
   await jobs.start();
   closers.add(() => jobs.stop());
   const housekeeping = startHousekeeping({
