@@ -56,6 +56,7 @@ export function addAuditCommand(program: Command): void {
     .argument('<after>', 'JSON report')
     .option('--exit-code', 'end with 3 where something is new')
     .option('--json', 'print the result as JSON')
+    .addHelpText('after', '\nExamples:\n  ingot audit compare yesterday.json today.json --exit-code')
     .action(async (before, after, _, self: Command) => {
       const { compareReports } = await import('./compare.ts');
       await compareReports(before, after, self.optsWithGlobals());

@@ -75,6 +75,7 @@ export function addPublishCommand(program: Command): void {
   publish
     .command('schema')
     .description('print the JSON Schema of manifests, for editors')
+    .addHelpText('after', '\nExamples:\n  ingot publish schema > publish-v1.json')
     .action(async () => (await import('./run.ts')).printSchema());
 }
 
