@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { addAuditCommand } from './audit/command.ts';
 import { addDiskCommands } from './disk-commands.ts';
+import { addDoctorCommand } from './doctor/commands.ts';
 import { EXIT } from './error.ts';
 import { addInstanceCommands } from './instances/commands.ts';
 
@@ -53,6 +54,7 @@ export function makeProgram(exit: (code: number) => never): Command {
     .option('--secrets', 'copy root.key and credentials as well, which open everything')
     .action(async (directory, options) => (await import('./backup.ts')).backUp(directory, options));
   addDiskCommands(program);
+  addDoctorCommand(program);
   addInstanceCommands(program);
   addAuditCommand(program);
   return program;

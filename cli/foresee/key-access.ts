@@ -6,15 +6,15 @@
 import { contextKeysOf } from '../../policy/context-keys.ts';
 import { type DecisionRequest, decide, type PoliciesInForce } from '../../policy/decide.ts';
 import type { Decision, GrantView } from '../../policy/decision.ts';
-import { compilePolicy } from '../../policy/document.ts';
-import { matchPolicy, type NamedPolicy } from '../../policy/evaluate.ts';
+import { matchPolicy } from '../../policy/evaluate.ts';
 import { isUniqueId } from '../../policy/principals.ts';
 import { type EbsCall, ebsConditions, lookupOf } from './ebs-call.ts';
 import { type Hindrance, hindrances } from './hindrances.ts';
 import { identityPolicies, type PlacedPolicy } from './identity-policies.ts';
 import { type FoundKey, keyAliases, keyGrants, keyPolicy, keyTags } from './key.ts';
+import { ALLOWS, allowing, controlLevels, named } from './layers.ts';
 import type { EbsKeyAction } from './needs.ts';
-import { standingOf } from './organization.ts';
+import { type Standing, standingOf } from './organization.ts';
 import { type KnownPrincipal, lookUpPrincipal, type Principal, viewOf } from './principal.ts';
 import { simulate } from './simulate.ts';
 import type { Seen, Unseen, Views } from './views.ts';
@@ -101,8 +101,8 @@ async function gather(views: Views, question: KeyQuestion): Promise<Layers> {
     known,
     keyArn: key.arn,
     keyAccount: key.account,
-    callerOrganization: placeIn(caller),
-    ownerOrganization: placeIn(owner),
+    ...(isKnown(caller) ? { callerOrganization: placeIn(caller) } : {}),
+    ...(isKnown(owner) ? { ownerOrganization: placeIn(owner) } : {}),
     ...('metadata' in key ? { key } : {}),
     ...(question.ebsId === undefined ? {} : { ebsId: question.ebsId }),
     ...(question.sameKey === undefined ? {} : { sameKey: question.sameKey }),
@@ -122,13 +122,12 @@ async function identityOf(views: Views, known: KnownPrincipal | 'missing') {
   return known === 'missing' ? ({ seen: true, value: { identity: [] } } as const) : identityPolicies(views, known);
 }
 
-function placeIn({
-  organizationId: id,
-  organizationPath: path,
-}: {
-  organizationId?: string;
-  organizationPath?: string;
-}) {
+/** Whether it is known if the account is in an organization at all. */
+function isKnown({ organizationId, serviceControl }: Standing): boolean {
+  return organizationId !== undefined || serviceControl.seen;
+}
+
+function placeIn({ organizationId: id, organizationPath: path }: Standing) {
   return { ...(id === undefined ? {} : { id }), ...(path === undefined ? {} : { path }) };
 }
 
@@ -157,8 +156,8 @@ async function judge(views: Views, question: KeyQuestion, layers: Layers, action
         : { identity: [ALLOWS] }),
     ...(layers.resource.seen
       ? { resource: named(layers.resource.value) }
-      : { resource: { name: 'key policy', policy: allowing(viewOf(known.principal, known.uniqueId).arn) } }),
-    ...controlLevels(layers.serviceControl, simulated),
+      : { resource: allowing(viewOf(known.principal, known.uniqueId).arn) }),
+    ...controlLevels(layers.serviceControl, simulated?.seen ? simulated.value.organization : undefined),
     ...(layers.resourceControl.seen
       ? { resourceControl: layers.resourceControl.value.map((level) => level.map(named)) }
       : {}),
@@ -211,16 +210,6 @@ function boundaryOf({ boundary }: { readonly boundary?: PlacedPolicy }): PlacedP
   return boundary ? [boundary] : [];
 }
 
-function controlLevels(
-  seen: Layers['serviceControl'],
-  simulated: Awaited<ReturnType<typeof simulate>> | undefined,
-): Pick<PoliciesInForce, 'serviceControl'> {
-  if (seen.seen) return seen.value.length > 0 ? { serviceControl: seen.value.map((level) => level.map(named)) } : {};
-  // An empty level allows nothing, which is what the simulator said.
-  if (simulated?.seen && simulated.value.organization === 'denied') return { serviceControl: [[]] };
-  return {};
-}
-
 /** An explicit deny that looks at nothing uncertain holds whatever the call will be like. */
 function deniesSurely(request: DecisionRequest, decision: Decision, uncertain: ReadonlySet<string>): boolean {
   if (!decision.explicit) return false;
@@ -261,20 +250,6 @@ function statements(request: DecisionRequest): number {
 
 function covers({ operations }: GrantView, action: string): boolean {
   return operations.some((operation) => `kms:${operation}` === action);
-}
-
-function named({ name, document }: PlacedPolicy): NamedPolicy {
-  return { name, policy: compilePolicy(document) };
-}
-
-const ALLOWS: NamedPolicy = {
-  name: 'unseen',
-  policy: compilePolicy('{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}'),
-};
-
-function allowing(arn: string) {
-  const Statement = { Effect: 'Allow', Principal: { AWS: arn }, Action: '*', Resource: '*' };
-  return compilePolicy(JSON.stringify({ Version: '2012-10-17', Statement }));
 }
 
 function grantOf({ principal, action }: DecisionRequest): GrantView {

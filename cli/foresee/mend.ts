@@ -42,8 +42,12 @@ export function mendOf(mend: Omit<Mend, 'commands'> & { readonly commands?: stri
   return { ...mend, commands: mend.commands ?? mend.calls.map(commandText).join('\n') };
 }
 
-/** @throws {CliError} where it cannot be applied with the credentials at hand, or its document changed meanwhile. */
-export async function applyMend(views: Views, mend: Mend): Promise<void> {
+/**
+ * Makes the calls and gives their answers.
+ *
+ * @throws {CliError} where it cannot be applied with the credentials at hand, or its document changed meanwhile.
+ */
+export async function applyMend(views: Views, mend: Mend): Promise<unknown[]> {
   const aws = views.inAccount(mend.account);
   if (!aws) {
     throw new CliError(`"${mend.title}" wants credentials in account ${mend.account}: nothing was changed.`);
@@ -52,7 +56,11 @@ export async function applyMend(views: Views, mend: Mend): Promise<void> {
   if (mend.guard && (await mend.guard.read(aws)) !== mend.guard.was) {
     throw new CliError(`What "${mend.title}" would change was changed meanwhile: nothing was changed; look again.`);
   }
-  for (const call of mend.calls) await call.send(call.region === undefined ? aws : aws.inRegion(call.region));
+  const results: unknown[] = [];
+  for (const call of mend.calls) {
+    results.push(await call.send(call.region === undefined ? aws : aws.inRegion(call.region)));
+  }
+  return results;
 }
 
 /** The call as a command of the AWS CLI. */

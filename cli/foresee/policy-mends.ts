@@ -8,18 +8,21 @@ import {
 } from '@aws-sdk/client-iam';
 import { DescribePolicyCommand, OrganizationsClient, UpdatePolicyCommand } from '@aws-sdk/client-organizations';
 import type { Aws } from '../aws.ts';
+import { ACCOUNT_IN_ARN } from './ec2-access.ts';
 import { inlineDocument, managedDocument, type PlacedPolicy, type PolicyPlace } from './identity-policies.ts';
 import { keyPolicyChange } from './key-mends.ts';
 import { type ApiCall, type Mend, mendOf } from './mend.ts';
 import type { Principal } from './principal.ts';
-import { type Statement, withChanged, withStatements } from './statements.ts';
-import { block, statementBlocks } from './terraform.ts';
+import { withChanged, withStatements } from './statements.ts';
+import { block, type PolicyStatement, statementBlocks } from './terraform.ts';
+
+type NamedStatement = PolicyStatement & { readonly Sid: string };
 
 /** An inline policy of the user or role that allows what is missing; with `before`, the policy of that name. */
 export function identityPolicyMend(
   principal: Principal,
   policyName: string,
-  statements: readonly Statement[],
+  statements: readonly NamedStatement[],
   before: string | undefined,
   title: string,
 ): Mend {
@@ -67,7 +70,7 @@ function putInline(
 export function addToPolicyMend(
   policy: PlacedPolicy,
   account: string,
-  statements: readonly Statement[],
+  statements: readonly NamedStatement[],
   title: string,
 ): Mend {
   return documentMend(policy, account, withStatements(policy.document, statements), {
@@ -92,6 +95,16 @@ export function narrowMend(
     return narrowed as Record<string, unknown>;
   });
   return documentMend(policy, account, after, { kind: 'narrow-deny', title, json: narrowed });
+}
+
+/** P-8: ARNs of images and snapshots have no account. */
+export function accountInArnMend(policy: PlacedPolicy, account: string, title: string): Mend {
+  const after = policy.document.replace(new RegExp(ACCOUNT_IN_ARN, 'g'), '$1$2');
+  return documentMend(policy, account, after, {
+    kind: 'arn-without-account',
+    title,
+    json: JSON.parse(after) as object,
+  });
 }
 
 type Conditions = Readonly<Record<string, Readonly<Record<string, unknown>>>>;

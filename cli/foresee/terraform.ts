@@ -26,7 +26,7 @@ export function indented(text: string): string {
   return text.replace(/^(?=.)/gm, '  ');
 }
 
-interface PolicyStatement {
+export interface PolicyStatement {
   readonly Sid?: string;
   readonly Effect: string;
   readonly Principal?: string | { readonly AWS: string | readonly string[] };

@@ -56,6 +56,16 @@ export class Views {
     return this.#others.get(account)?.inRegion(this.region);
   }
 
+  /** Every account that can be looked into, the caller's own first. */
+  get accounts(): string[] {
+    return [...new Set([this.account, ...this.#others.keys()])];
+  }
+
+  /** The same eyes, with nothing known yet: what was changed meanwhile is seen. */
+  anew(): Views {
+    return new Views(this.own, this, this.#others);
+  }
+
   /** The same eyes in another region. */
   inRegion(region: string): Views {
     if (region === this.region) return this;

@@ -1,0 +1,91 @@
+/** `ingot doctor`: can this principal launch this, and if not, what is the one thing missing? */
+import { type Aws, connect } from '../aws.ts';
+import { confirmed } from '../confirm.ts';
+import type { ConnectionOptions } from '../connection-options.ts';
+import { EXIT } from '../error.ts';
+import { applyMend, type Mend } from '../foresee/mend.ts';
+import { Views } from '../foresee/views.ts';
+import { Report } from '../report.ts';
+import { Ledger } from './diagnosis.ts';
+import { type Examined, examine, type Question } from './examine.ts';
+import { type Applied, diagnosisDocument, diagnosisText } from './show.ts';
+
+export interface DoctorOptions extends ConnectionOptions, Omit<Question, 'subject'> {
+  readonly ownerProfile?: readonly string[];
+  readonly accountRole?: readonly string[];
+  readonly fix?: true;
+  readonly yes?: true;
+  readonly json?: true;
+}
+
+/** Mends that make something new, which has to be asked about by its own id. */
+const COPIES = ['copy-image', 'copy-snapshot'];
+
+export async function diagnose(subject: string, options: DoctorOptions): Promise<void> {
+  const report = new Report(options);
+  const own = await connect(options);
+  let views = await Views.of(own, ...(await furtherEyes(own, options)));
+  const question: Question = { ...options, subject };
+  const applied: Applied[] = [];
+  const done = new Set<string>();
+  for (;;) {
+    const ledger = new Ledger(report);
+    const examined = await examine(views, question, ledger);
+    const [finding] = ledger.findings;
+    const mend = options.fix ? finding?.mends[0] : undefined;
+    const ready = mend && !done.has(mend.commands) ? whyNot(views, mend) : 'nothing more to be done';
+    if (!finding || !mend || ready !== undefined) {
+      conclude(report, subject, examined, ledger, applied, mend ? `--fix: ${ready}` : undefined);
+      return;
+    }
+    const agreed = await confirmed(`${mend.title} (account ${mend.account})?\n${mend.commands}\n`, options);
+    if (!agreed) {
+      conclude(report, subject, examined, ledger, applied, '--fix: nothing was changed');
+      return;
+    }
+    done.add(mend.commands);
+    const results = await applyMend(views, mend);
+    applied.push({ finding, mend, results });
+    report.step(`Done: ${mend.title}`);
+    if (COPIES.includes(mend.kind)) {
+      conclude(report, subject, examined, ledger, applied, `made ${idIn(results)}: go on with that`);
+      return;
+    }
+    views = views.anew();
+  }
+}
+
+/** Credentials of other accounts, to look and to mend with. */
+async function furtherEyes(
+  own: Aws,
+  { ownerProfile = [], accountRole = [], ...options }: DoctorOptions,
+): Promise<Aws[]> {
+  const byProfile = ownerProfile.map((profile) => connect({ ...options, profile, region: own.region }));
+  return [...(await Promise.all(byProfile)), ...accountRole.map((arn) => own.assuming(arn, 'ingot-doctor'))];
+}
+
+function whyNot(views: Views, mend: Mend): string | undefined {
+  if (mend.calls.length === 0) return `"${mend.title}" is for a person to do`;
+  if (!views.inAccount(mend.account))
+    return `"${mend.title}" wants credentials in account ${mend.account} (--owner-profile)`;
+  return undefined;
+}
+
+function idIn(results: readonly unknown[]): string {
+  const [first] = results as readonly { readonly ImageId?: string; readonly SnapshotId?: string }[];
+  return first?.ImageId ?? first?.SnapshotId ?? 'a copy';
+}
+
+function conclude(
+  report: Report,
+  subject: string,
+  examined: Examined,
+  ledger: Ledger,
+  applied: readonly Applied[],
+  note: string | undefined,
+): void {
+  report.result(diagnosisDocument(subject, examined, ledger, applied), `\n${diagnosisText(subject, examined, ledger)}`);
+  if (note !== undefined) report.warn(note);
+  const codes = { can: EXIT.done, cannot: EXIT.differs, unknown: EXIT.unseen };
+  process.exitCode = codes[ledger.verdict];
+}
