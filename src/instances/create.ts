@@ -86,7 +86,6 @@ function queriesOf(
         .execute();
       return rows.map(recordOf);
     },
-    async ofReservation(reservationId) {
     async countByImage(region, image) {
       const rows = await reading(ctx)
         .selectFrom('instances')
@@ -99,6 +98,7 @@ function queriesOf(
         .execute();
       return new Map(rows.map((row) => [row.owner_id, row.count]));
     },
+    async ofReservation(reservationId) {
       const rows = await selectInstances(reading(ctx)).where('reservation_id', '=', reservationId).execute();
       return rows.map(recordOf).toSorted((a, b) => a.launchIndex - b.launchIndex);
     },
