@@ -5,19 +5,32 @@ import { after, before, describe, it } from 'node:test';
 import { EC2Client, ModifyImageAttributeCommand } from '@aws-sdk/client-ec2';
 import { CreateRoleCommand, IAMClient, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { CHECKS } from '../../cli/audit/check-table.ts';
+import { collect } from '../../cli/audit/collect.ts';
 import type { Comparison } from '../../cli/audit/compare.ts';
-import type { AuditReport, KeyUse } from '../../cli/audit/model.ts';
+import { judge } from '../../cli/audit/judge.ts';
+import type { AuditReport, Finding, KeyUse } from '../../cli/audit/model.ts';
+import { Aws } from '../../cli/aws.ts';
 import { AuditWorld, AWAY, HOME } from './audit-world.ts';
 
 let world: AuditWorld;
 let everything: string[];
 let report: AuditReport;
+/** The same facts judged a minute later: EC2 rounds a deprecation to the minute, which may lie ahead (L-12). */
+let later: Finding[];
 
 before(async () => {
   world = await AuditWorld.make();
   await writeFile(world.path('policy.yaml'), 'approvedKeys: [alias/golden]\nunusedAfterDays: 0\n');
   everything = ['--organization', '--regions', `${HOME},${AWAY}`, '--policy', world.path('policy.yaml')];
   report = await world.report(everything);
+  const estate = await collect({
+    accounts: [{ id: world.id('build'), aws: new Aws(HOME, await world.config('build', HOME)) }],
+    ...{ regions: [HOME], organization: undefined, notSeen: [], callsAtOnce: 8, onPlace: () => {} },
+    policy: report.policy,
+    signal: new AbortController().signal,
+    now: new Date(Date.now() + 60_000),
+  });
+  later = judge(estate).findings;
 });
 after(() => world?.[Symbol.asyncDispose]());
 
@@ -58,7 +71,7 @@ const CASES: Readonly<Record<string, { readonly fires: readonly Subject[]; reado
   'ING-SHR-010': { fires: ['image shared', 'image golden'], quiet: ['image rogue', 'image plain'] },
 };
 
-function isAbout({ account, region, resource }: AuditReport['findings'][number], subject: Subject): boolean {
+function isAbout({ account, region, resource }: Finding, subject: Subject): boolean {
   if (typeof subject === 'object') return account === world.id(subject.account) && region === subject.region;
   const id = world.id(subject);
   return resource.id === id || resource.arn === id;
@@ -74,7 +87,8 @@ describe('ingot audit', () => {
 
   for (const [check, { fires, quiet }] of Object.entries(CASES)) {
     it(`${check} fires where it must, and not where it must not`, () => {
-      const found = report.findings.filter((finding) => finding.check === check);
+      const findings = check === 'ING-SHR-009' ? later : report.findings;
+      const found = findings.filter((finding) => finding.check === check);
       for (const subject of fires) {
         const finding = found.find((one) => isAbout(one, subject));
         assert.ok(finding, `${check} did not find ${JSON.stringify(subject)}`);
@@ -173,16 +187,8 @@ describe('what an audit may not see', () => {
   });
 
   it('keeps a gate shut, unless it is told otherwise', async () => {
-    const only = [
-      '--accounts',
-      world.id('build'),
-      '--role-name',
-      'Auditor',
-      '--regions',
-      AWAY,
-      '--fail-on',
-      'critical',
-    ];
+    const place = ['--accounts', world.id('build'), '--role-name', 'Auditor', '--regions', 'us-east-1'];
+    const only = [...place, '--fail-on', 'critical'];
     assert.equal((await world.audit(only)).code, 4);
     assert.equal((await world.audit([...only, '--allow-not-seen'])).code, 0);
   });

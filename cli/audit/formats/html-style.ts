@@ -10,7 +10,7 @@ h1 { font-size: 1.8rem; margin: 0 0 .25rem; } h2 { font-size: 1.35rem; margin: 2
 h3 { font-size: 1.05rem; margin: 1.75rem 0 .25rem; }
 header p, footer, .where, .id { color: var(--soft); } .id { font-weight: 400; }
 p { margin: .4rem 0; max-width: 72ch; }
-code, pre { font: .85em/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
+code, pre { font: .85em/1.5 ui-monospace, monospace; overflow-wrap: anywhere; } .whole { white-space: nowrap; }
 pre { background: var(--wash); padding: .6rem .8rem; border-radius: 4px; white-space: pre-wrap; margin: .5rem 0; }
 nav ul, .cards { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; }
 a { color: var(--low); } :focus-visible { outline: 3px solid var(--low); outline-offset: 2px; }
@@ -35,6 +35,6 @@ tbody th { font-weight: 600; } .result { font-weight: 600; } .result.failed { co
 footer { margin-top: 3rem; font-size: .85rem; }
 @media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
 @media print { :root { --ink: #000; --paper: #fff; } body { max-width: none; padding: 0; font-size: 9.5pt; } nav, .skip { display: none; }
-  .scroll { overflow: visible; } .finding, tr { break-inside: avoid; } h2, h3 { break-after: avoid; } thead { display: table-header-group; }
+  article > p, caption { break-after: avoid; } .scroll { overflow: visible; } .finding, tr { break-inside: avoid; } h2, h3 { break-after: avoid; } thead { display: table-header-group; }
   details::details-content { content-visibility: visible; display: block; } @page { margin: 16mm; } }
 `;

@@ -183,16 +183,20 @@ ${grid(
 </section>`;
 }
 
+/** Ids side by side, none of them broken over lines. */
+const idList = (ids: readonly string[]) => ids.map((id) => markup`<code class="whole">${id}</code> `);
+
 const controlLabel = ({ framework, id }: Control) => `${FRAMEWORKS[framework].short} ${id}`;
 
 /** For each requirement, the worst that its checks came to. */
 function controls(report: AuditReport): Markup {
-  const rows = new Map<string, { control: Control; checks: Set<string> }>();
+  const rows = new Map<string, { control: Control; bases: Set<string>; checks: Set<string> }>();
   for (const check of new Set(report.coverage.map((one) => one.check))) {
     for (const control of checkOf(check).controls) {
       const key = controlLabel(control);
-      const row = rows.get(key) ?? { control, checks: new Set() };
+      const row = rows.get(key) ?? { control, bases: new Set(), checks: new Set() };
       row.checks.add(check);
+      row.bases.add(control.basis);
       rows.set(key, row);
     }
   }
@@ -207,13 +211,13 @@ function controls(report: AuditReport): Markup {
 ${grid(
   'Requirements, and what their checks came to',
   ['Requirement', 'Title', 'Mapping', 'Checks', 'Open findings', 'Result'],
-  sorted.map(({ control, checks: ids }) => {
+  sorted.map(({ control, bases, checks: ids }) => {
     const found = report.findings.filter(({ check, accepted }) => ids.has(check) && !accepted).length;
     return [
       controlLabel(control),
       control.title,
-      control.basis,
-      [...ids].join(', '),
+      [...bases].sort().join(' and '),
+      idList([...ids]),
       found,
       result(
         report.coverage.filter(({ check }) => ids.has(check)),
@@ -235,7 +239,6 @@ function result(coverage: readonly Coverage[], open: number): Markup {
 }
 
 function keys(uses: readonly KeyUse[]): Markup {
-  const ids = (list: readonly string[]) => list.map((id) => markup`<code>${id}</code> `);
   return markup`<section id="keys" aria-labelledby="keys-title">
 <h2 id="keys-title">What dies with which key</h2>
 ${
@@ -247,11 +250,11 @@ ${
         uses.map((use) => [
           [markup`<code>${use.key}</code>`, use.aliases.length > 0 ? ` (${use.aliases.join(', ')})` : ''],
           use.state,
-          ids(use.images),
+          idList(use.images),
           use.snapshots.length,
           use.volumes.length,
-          ids(use.instances),
-          ids(use.templates),
+          idList(use.instances),
+          idList(use.templates),
           use.defaults.join(', '),
         ]),
       )
