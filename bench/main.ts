@@ -3,7 +3,7 @@
  * with the peer; medians with minimum and maximum are shown, CPU-seconds of the server beside wall time, and what was
  * timed is checked once a run. The client shares the machine with the server.
  *
- * npm run bench -- [--rounds 5] [--gib 1] [--only import,kms,launch,memory]
+ * npm run bench -- [--rounds 5] [--gib 1] [--only import,tools,kms,launch,memory]
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
@@ -27,12 +27,13 @@ import { until } from '../demo/wait.ts';
 import { inLanes, LeanClient } from './client.ts';
 import { nextServedVolume, readFirstBytes, servedVolumes } from './first-byte.ts';
 import { cpuSecondsOf, memoryOf, opensslGcm, show, spread } from './measure.ts';
+import { benchTools } from './tools.ts';
 
 const { values: options } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     gib: { type: 'string', default: '1' },
-    only: { type: 'string', default: 'import,kms,launch,memory' },
+    only: { type: 'string', default: 'import,tools,kms,launch,memory' },
   },
 });
 const ROUNDS = Number(options.rounds);
@@ -369,6 +370,17 @@ async function withServer(
 say(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim()}`);
 await withServer(async (server, account, client, dataDir) => {
   if (PARTS.has('import')) await benchImport(server, account, client);
+  if (PARTS.has('tools')) {
+    await benchTools({
+      endpoint: server.endpoint,
+      credentialsFile: join(dataDir, 'credentials'),
+      region: REGION,
+      keyArn: await newKey(account),
+      gib: GIB,
+      rounds: ROUNDS,
+      say,
+    });
+  }
   if (PARTS.has('kms')) await benchKms(server);
   if (PARTS.has('launch')) await benchLaunch(dataDir, account, client);
 });
