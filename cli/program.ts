@@ -5,6 +5,7 @@ import { addDiskCommands } from './disk-commands.ts';
 import { addDoctorCommand } from './doctor/commands.ts';
 import { EXIT } from './error.ts';
 import { addInstanceCommands } from './instances/commands.ts';
+import { addPublishCommand } from './publish/command.ts';
 
 /** `exit` ends the process with the code of an error in the use of the program, or 0 after --help. */
 export function makeProgram(exit: (code: number) => never): Command {
@@ -20,6 +21,10 @@ export function makeProgram(exit: (code: number) => never): Command {
     .description('print the exports that make AWS tools talk to the server: eval "$(ingot env)"')
     .option('--data <dir>', 'data directory of the server', './.ingot')
     .option('--account <name>', 'profile to use, as made by `ingot account add`', 'ingot')
+    .addHelpText(
+      'after',
+      example('eval "$(ingot env)" && aws sts get-caller-identity', 'eval "$(ingot env --account build)"'),
+    )
     .action(async (options) => (await import('./env.ts')).printEnvironment(options));
 
   program
@@ -30,6 +35,7 @@ export function makeProgram(exit: (code: number) => never): Command {
     .argument('<name>', 'name of account and profile')
     .option('--data <dir>', 'data directory of the server', './.ingot')
     .option('--email <address>', 'e-mail address of the account; unique in the installation')
+    .addHelpText('after', example('ingot account add build && aws --profile build sts get-caller-identity'))
     .action(async (name, options) => (await import('./account-add.ts')).addAccount(name, options));
 
   program
@@ -44,6 +50,10 @@ export function makeProgram(exit: (code: number) => never): Command {
     .option('--region <region>', "region of the request; the profile's own unless given")
     .option('--hours <hours>', 'how far to look back', '24')
     .option('--json', 'print the decoded messages')
+    .addHelpText(
+      'after',
+      example('ingot why 4f0c2d56-9a37-4d0e-8d2e-3b1f6f0a7c11', 'aws ec2 run-instances … 2>&1 | ingot why -'),
+    )
     .action(async (subject, options) => (await import('./why.ts')).explainDenial(subject, options));
 
   program
@@ -52,10 +62,16 @@ export function makeProgram(exit: (code: number) => never): Command {
     .argument('<directory>', 'where to; it must not exist')
     .option('--data <dir>', 'data directory of the server', './.ingot')
     .option('--secrets', 'copy root.key and credentials as well, which open everything')
+    .addHelpText('after', example('ingot backup /backup/ingot-2026-11-23'))
     .action(async (directory, options) => (await import('./backup.ts')).backUp(directory, options));
   addDiskCommands(program);
   addDoctorCommand(program);
   addInstanceCommands(program);
+  addPublishCommand(program);
   addAuditCommand(program);
   return program;
+}
+
+function example(...lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`;
 }
