@@ -86,8 +86,32 @@ const CASES: readonly {
     operation: 'RunInstances',
     input: { MinCount: 1, MaxCount: 1, UserData: SECRET, ImageId: 'ami-1' },
     output: { ReservationId: 'r-1', Instances: [] },
-    parameters: { minCount: 1, maxCount: 1, imageId: 'ami-1' },
-    response: { reservationId: 'r-1', instances: [] },
+    parameters: { instancesSet: { items: [{ minCount: 1, maxCount: 1, imageId: 'ami-1' }] } },
+    response: { requestId: 'r', reservationId: 'r-1', instancesSet: {} },
+  },
+  {
+    service: 'ec2',
+    operation: 'CreateKeyPair',
+    input: { KeyName: 'k' },
+    output: { KeyName: 'k', KeyPairId: 'key-1', KeyMaterial: SECRET },
+    parameters: { keyName: 'k' },
+    response: { requestId: 'r', keyName: 'k', keyPairId: 'key-1' },
+  },
+  {
+    service: 'ec2',
+    operation: 'CreateLaunchTemplate',
+    input: { LaunchTemplateName: 't', LaunchTemplateData: { UserData: SECRET, ImageId: 'ami-1' } },
+    output: { LaunchTemplate: { LaunchTemplateId: 'lt-1' } },
+    parameters: {
+      CreateLaunchTemplateRequest: { LaunchTemplateName: 't', LaunchTemplateData: { ImageId: 'ami-1' } },
+    },
+    response: {
+      CreateLaunchTemplateResponse: {
+        xmlns: 'http://ec2.amazonaws.com/doc/2016-11-15/',
+        requestId: 'r',
+        launchTemplate: { launchTemplateId: 'lt-1' },
+      },
+    },
   },
   {
     service: 'ebs',

@@ -8,8 +8,10 @@ import type { Call } from '../authz/caller.ts';
 import type { ApiError } from '../errors.ts';
 import { lowerCamel } from '../wire/json.ts';
 import type { OperationModel } from '../wire/model.ts';
-import type { Member, Shape } from '../wire/shapes.ts';
+import type { Shape } from '../wire/shapes.ts';
 import { namesResources, resourcesIn } from './audit-resources.ts';
+import { ec2Request, ec2Response } from './ec2-elements.ts';
+import { isHidden } from './hidden-members.ts';
 
 /** What became of a call. */
 export interface Outcome {
@@ -45,27 +47,6 @@ const READ_ONLY: Readonly<Record<string, ReadonlySet<string>>> = {
   sts: new Set(['AssumeRole', 'AssumeRoleWithSAML', 'AssumeRoleWithWebIdentity', 'AssumeRoot']),
 };
 
-/** Members that hold secrets, data or tokens without their schema saying so. */
-const LEFT_OUT = new Set([
-  'plaintext',
-  'ciphertextBlob',
-  'grantToken',
-  'grantTokens',
-  'sessionToken',
-  'secretAccessKey',
-  'tokenCode',
-  'importToken',
-  'keyMaterial',
-  'privateKey',
-  'password',
-  'passwordData',
-  'userData',
-  'webIdentityToken',
-  'sAMLAssertion',
-  'samlAssertion',
-  'blockToken',
-]);
-
 export function isReadOnly(service: string, operationName: string): boolean {
   return READ_PREFIX.test(operationName) || (READ_ONLY[service]?.has(operationName) ?? false);
 }
@@ -80,15 +61,17 @@ export function auditEntry(call: Call, outcome: Outcome): AuditEntry {
     eventName: operationName,
     readOnly,
   };
-  entry.requestParameters =
-    facts.requestParameters === undefined ? elements(operation?.input, input) : facts.requestParameters;
+  const isEc2 = service === 'ec2' && operation !== undefined;
+  if (facts.requestParameters !== undefined) entry.requestParameters = facts.requestParameters;
+  else entry.requestParameters = isEc2 ? ec2Request(operation, input) : elements(operation?.input, input);
   if (error) {
     entry.error = { code: trailCode(service, error), message: withoutSecrets(error.message, operation?.input, input) };
     const denied = denialBehind(error);
     if (denied) entry.denied = denied;
   } else {
-    const derived = readOnly ? undefined : elements(operation?.output, output);
-    entry.responseElements = facts.responseElements === undefined ? derived : facts.responseElements;
+    if (facts.responseElements !== undefined) entry.responseElements = facts.responseElements;
+    else if (!readOnly && isEc2) entry.responseElements = ec2Response(operation, output, call.requestId);
+    else entry.responseElements = readOnly ? undefined : elements(operation?.output, output);
     // A refused call is in the caller's own trail only (kms 26.6).
     const others = new Set(facts.otherAccounts);
     others.delete(call.caller.accountId);
@@ -158,10 +141,6 @@ function tellerFor(shape: Shape): Teller {
     case 'blob':
       return () => undefined;
   }
-}
-
-function isHidden({ name, traits, shape }: Member): boolean {
-  return Boolean(traits.sensitive) || shape.kind === 'blob' || LEFT_OUT.has(lowerCamel(name));
 }
 
 /** Shorter values are no secrets, and could stand in any sentence. */

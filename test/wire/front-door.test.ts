@@ -143,7 +143,8 @@ test('the seven official clients reach their operations through one endpoint (au
   assert.equal(encrypted?.responseElements, undefined);
   assert.deepEqual(encrypted?.otherAccounts, ['444455556666']);
   assert.equal(encrypted?.resources?.[0]?.type, 'AWS::KMS::Key');
-  assert.deepEqual(entries[1]?.responseElements, { imageId: 'ami-eu-central-1-n' });
+  const requestId = entries[1]?.call.requestId;
+  assert.deepEqual(entries[1]?.responseElements, { requestId, imageId: 'ami-eu-central-1-n' });
 });
 
 test('blocks pass unchanged in both directions, signed and unsigned (authz 10.4, 12.5)', async () => {
