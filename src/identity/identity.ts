@@ -12,6 +12,7 @@ import { type AccessKeys, createAccessKeys } from './access-keys.ts';
 import { createAuthorizer } from './authorizer.ts';
 import { type BootstrapOptions, type BootstrapResult, bootstrap } from './bootstrap.ts';
 import { createCredentialStore } from './credentials.ts';
+import { createGroups, type Groups } from './groups.ts';
 import { createInstanceRoles, type InstanceRoles } from './instance-credentials.ts';
 import { createInstanceProfiles, type InstanceProfiles } from './instance-profiles.ts';
 import { createLastUses, type LastUses } from './last-used.ts';
@@ -24,7 +25,7 @@ import { createSessions, type Sessions } from './sessions.ts';
 import { createSimulator, type Simulator } from './simulator.ts';
 import { createStandings } from './standings.ts';
 import { createStore } from './store.ts';
-import { createGroups, createUsers, type Groups, type Users } from './users.ts';
+import { createUsers, type Users } from './users.ts';
 
 export { identityMigrations } from './tables.ts';
 

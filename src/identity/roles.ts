@@ -4,13 +4,13 @@ import { checkPolicy, compilePolicy } from '../../policy/document.ts';
 import type { Permit } from '../authz/permit.ts';
 import type { PolicyPrincipals } from '../authz/policy-principals.ts';
 import type { Tx } from '../db/db.ts';
-import type { AccountId, Arn } from '../ids.ts';
-import { findRow, nameKey, type Role, roleOf, type Tagging } from './entities.ts';
+import type { Arn } from '../ids.ts';
+import type { Role, Tagging } from './entities.ts';
 import { linkedRolePolicy } from './linked-roles.ts';
-import { attach, checkBoundary, requireTarget } from './ownership.ts';
+import { bounded, namedEntities, tagged } from './named-entities.ts';
+import { attach } from './ownership.ts';
 import { refuse } from './refusals.ts';
 import type { Store, Tables } from './store.ts';
-import { newUniqueId } from './unique-ids.ts';
 
 export interface NewRole {
   readonly trustPolicy: string;
@@ -25,6 +25,11 @@ const TRUST_POLICY_CHARACTERS_MAX = 4096;
 export type Roles = ReturnType<typeof createRoles>;
 
 export function createRoles(store: Store, principals: PolicyPrincipals) {
+  /** A service's own role is not the account's to change. */
+  const roles = namedEntities(store, 'role', ({ linkedService, name }) => {
+    if (linkedService !== undefined) throw refuse('unmodifiable-entity', { name });
+  });
+
   /** The trust policy as it is stored. */
   async function canonicalTrust(text: string): Promise<string> {
     if (text.replace(/\s/g, '').length > TRUST_POLICY_CHARACTERS_MAX) {
@@ -34,67 +39,31 @@ export function createRoles(store: Store, principals: PolicyPrincipals) {
     return principals.canonicalizePolicy(text);
   }
 
-  async function insert(tables: Tables, permit: Permit, wanted: NewRole, linkedService?: string): Promise<Role> {
-    const target = requireTarget(permit, 'role');
-    if (await findRow(tables, 'identity_role', target.accountId, target.name)) {
-      throw refuse('entity-exists', { type: 'Role', name: target.name });
-    }
-    if (wanted.boundaryArn) await checkBoundary(tables, target.accountId, wanted.boundaryArn);
-    const row = {
-      id: newUniqueId('AROA'),
-      account_id: target.accountId,
-      name: target.name,
-      name_key: nameKey(target.name),
-      path: target.path,
-      created_at: store.clock().getTime(),
+  const insert = (tables: Tables, permit: Permit, wanted: NewRole, linkedService?: string): Promise<Role> =>
+    roles.insert(tables, permit, {
       boundary_arn: wanted.boundaryArn ?? null,
       tags: JSON.stringify(wanted.tags),
       description: wanted.description,
       max_session_seconds: wanted.maxSessionSeconds,
       trust_policy: wanted.trustPolicy,
       linked_service: linkedService ?? null,
-    };
-    await tables.insertInto('identity_role').values(row).execute();
-    return roleOf(row);
-  }
+    });
 
-  /** The role the permit names, which must not be a service's own. */
-  async function target(tables: Tables, permit: Permit, allowLinked = false): Promise<Role> {
-    const { accountId, name } = requireTarget(permit, 'role');
-    const row = await findRow(tables, 'identity_role', accountId, name);
-    if (!row) throw refuse('no-such-entity', { type: 'role', name });
-    if (row.linked_service !== null && !allowLinked) throw refuse('unmodifiable-entity', { name });
-    return roleOf(row);
-  }
-
-  async function update(permit: Permit, change: Parameters<typeof setRole>[2]): Promise<Role> {
+  async function update(permit: Permit, change: Parameters<typeof roles.set>[2]): Promise<Role> {
     return store.write(async (tables) => {
-      const role = await target(tables, permit);
-      return setRole(tables, role.id, change);
+      const { id } = await roles.target(tables, permit);
+      await roles.set(tables, id, change);
+      return (await roles.byId(id, tables))!;
     });
   }
 
+  const { lookUp, byId, list } = roles;
   return {
-    async lookUp(account: AccountId, name: string): Promise<Role | undefined> {
-      const row = await findRow(store.read(), 'identity_role', account, name);
-      return row && roleOf(row);
-    },
-
-    async byId(id: string): Promise<Role | undefined> {
-      const rows = await store.read().selectFrom('identity_role').selectAll().where('id', '=', id).execute();
-      return rows[0] && roleOf(rows[0]);
-    },
-
-    async list(account: AccountId, pathPrefix = '/'): Promise<Role[]> {
-      const rows = await store
-        .read()
-        .selectFrom('identity_role')
-        .selectAll()
-        .where('account_id', '=', account)
-        .orderBy('name_key')
-        .execute();
-      return rows.filter((row) => row.path.startsWith(pathPrefix)).map(roleOf);
-    },
+    lookUp,
+    byId: (id: string): Promise<Role | undefined> => byId(id),
+    list,
+    ...tagged(store, roles),
+    ...bounded(store, roles),
 
     async create(permit: Permit<'iam:CreateRole'>, wanted: NewRole): Promise<Role> {
       const trustPolicy = await canonicalTrust(wanted.trustPolicy);
@@ -109,7 +78,7 @@ export function createRoles(store: Store, principals: PolicyPrincipals) {
 
     async attachIn(tx: Tx, permit: Permit<'iam:AttachRolePolicy'>, policy: Arn): Promise<void> {
       const tables = store.within(tx);
-      await attach(tables, await target(tables, permit), policy);
+      await attach(tables, await roles.target(tables, permit), policy);
     },
 
     /** A role that only `service` may assume and the account may not change (15.8). */
@@ -133,33 +102,18 @@ export function createRoles(store: Store, principals: PolicyPrincipals) {
 
     async remove(permit: Permit<'iam:DeleteRole' | 'iam:DeleteServiceLinkedRole'>): Promise<void> {
       await store.write(async (tables) => {
-        const role = await target(tables, permit, permit.action === 'iam:DeleteServiceLinkedRole');
-        const profiles = await tables
+        const own = permit.action === 'iam:DeleteServiceLinkedRole';
+        const role = await (own ? roles.named(tables, permit) : roles.target(tables, permit));
+        const profile = await tables
           .selectFrom('identity_instance_profile')
           .select('name')
           .where('role_id', '=', role.id)
-          .execute();
-        const inline = await tables
-          .selectFrom('identity_inline_policy')
-          .select('name')
-          .where('owner_id', '=', role.id)
-          .execute();
-        const attached = await tables
-          .selectFrom('identity_attachment')
-          .select('policy_arn')
-          .where('owner_id', '=', role.id)
-          .execute();
-        if (profiles.length > 0) {
-          throw refuse('delete-conflict', { detail: 'must remove roles from instance profile first.' });
-        }
-        if (inline.length > 0) throw refuse('delete-conflict', { detail: 'must delete policies first.' });
-        const own = linkedRolePolicy(role.linkedService ?? '');
-        if (attached.some(({ policy_arn }) => policy_arn !== own)) {
-          throw refuse('delete-conflict', { detail: 'must detach all policies first.' });
-        }
+          .executeTakeFirst();
+        if (profile) throw refuse('delete-conflict', { detail: 'must remove roles from instance profile first.' });
+        await roles.requireNoPolicies(tables, role.id, linkedRolePolicy(role.linkedService ?? ''));
         await tables.deleteFrom('identity_attachment').where('owner_id', '=', role.id).execute();
         await tables.deleteFrom('identity_session').where('owner_id', '=', role.id).execute();
-        await tables.deleteFrom('identity_role').where('id', '=', role.id).execute();
+        await roles.remove(tables, role.id);
         await tables.deleteFrom('identity_last_use').where('subject_id', '=', role.id).execute();
       });
     },
@@ -177,50 +131,10 @@ export function createRoles(store: Store, principals: PolicyPrincipals) {
         ...(change.maxSessionSeconds === undefined ? {} : { max_session_seconds: change.maxSessionSeconds }),
       }),
 
-    /** `change` sees the tags as they are; nothing comes in between. */
-    async setTags(
-      permit: Permit<'iam:TagRole' | 'iam:UntagRole'>,
-      change: (before: Tagging) => Tagging,
-    ): Promise<void> {
-      await store.write(async (tables) => {
-        const role = await target(tables, permit);
-        await setRole(tables, role.id, { tags: JSON.stringify(change(role.tags)) });
-      });
-    },
-
-    async setBoundary(
-      permit: Permit<'iam:PutRolePermissionsBoundary' | 'iam:DeleteRolePermissionsBoundary'>,
-      boundary: Arn | undefined,
-    ): Promise<void> {
-      await store.write(async (tables) => {
-        const role = await target(tables, permit);
-        if (boundary) await checkBoundary(tables, role.accountId, boundary);
-        await setRole(tables, role.id, { boundary_arn: boundary ?? null });
-      });
-    },
-
     /** Shows the trust policy with ARNs, and that it can still be read. */
     async shownTrustPolicy(role: Role): Promise<string> {
       compilePolicy(role.trustPolicy);
       return principals.displayPolicy(role.trustPolicy);
     },
   };
-}
-
-async function setRole(
-  tables: Tables,
-  id: string,
-  change: {
-    trust_policy?: string;
-    description?: string;
-    max_session_seconds?: number;
-    tags?: string;
-    boundary_arn?: string | null;
-  },
-): Promise<Role> {
-  if (Object.keys(change).length > 0) {
-    await tables.updateTable('identity_role').set(change).where('id', '=', id).execute();
-  }
-  const rows = await tables.selectFrom('identity_role').selectAll().where('id', '=', id).execute();
-  return roleOf(rows[0]!);
 }

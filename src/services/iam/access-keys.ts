@@ -6,7 +6,8 @@ import { ApiError } from '../../errors.ts';
 import { entityArn } from '../../identity/entities.ts';
 import type { OperationOf } from '../operation.ts';
 import { authorize, authorizeOn, type Iam, page, validation } from './iam.ts';
-import { existingUser, userNameOrCaller } from './users.ts';
+import { existing } from './named-entities.ts';
+import { userNameOrCaller } from './users.ts';
 
 /** On the named user, the calling user, or the calling root user. */
 async function permitFor<Action extends `iam:${string}`>(
@@ -40,7 +41,7 @@ export const listAccessKeys =
   (iam: Iam): OperationOf<aws.ListAccessKeysCommand> =>
   async (call, input) => {
     const { name } = await permitFor(iam, call, 'iam:ListAccessKeys', input.UserName);
-    const owner = name === undefined ? call.caller.accountId : (await existingUser(iam, call, name)).id;
+    const owner = name === undefined ? call.caller.accountId : (await existing(iam, call, 'user', name)).id;
     const keys = await iam.identity.accessKeys.listOf(owner);
     const { items, ...rest } = page(keys, (key) => key.id, input);
     const shown = items.map((key) => ({

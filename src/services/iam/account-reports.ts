@@ -5,9 +5,9 @@ import type { Group, Role, User } from '../../identity/entities.ts';
 import type { OperationOf } from '../operation.ts';
 import { authorize, encodeDocument, type Iam, page, shownTags } from './iam.ts';
 import { shownProfile } from './instance-profiles.ts';
+import { boundaryOf } from './named-entities.ts';
 import { shownPolicy, shownVersion } from './policies.ts';
 import { lastUseOf, shownRole } from './roles.ts';
-import { boundaryOf } from './users.ts';
 
 /** Counts, and the quotas that Ingot enforces. */
 export const getAccountSummary =

@@ -1,23 +1,11 @@
 /** Instance profiles and their one role (15.11). */
 import type * as aws from '@aws-sdk/client-iam';
 import type { Call } from '../../authz/caller.ts';
-import { entityArn, type InstanceProfile } from '../../identity/entities.ts';
+import type { InstanceProfile } from '../../identity/entities.ts';
 import type { OperationOf } from '../operation.ts';
-import {
-  authorize,
-  authorizeOn,
-  type Iam,
-  noSuchEntity,
-  page,
-  requireName,
-  requirePath,
-  shownTags,
-  tagContext,
-  tagsOf,
-  withoutTags,
-  withTags,
-} from './iam.ts';
-import { existingRole, shownRole } from './roles.ts';
+import { authorize, authorizeOn, type Iam, requireName, shownTags, tagContext } from './iam.ts';
+import { deletion, existing, listed, newEntity, pageOf, tagOperations } from './named-entities.ts';
+import { shownRole } from './roles.ts';
 
 export async function shownProfile(iam: Iam, profile: InstanceProfile): Promise<aws.InstanceProfile> {
   const role = profile.roleId === undefined ? undefined : await iam.identity.roles.byId(profile.roleId);
@@ -35,9 +23,7 @@ export async function shownProfile(iam: Iam, profile: InstanceProfile): Promise<
 export const createInstanceProfile =
   (iam: Iam): OperationOf<aws.CreateInstanceProfileCommand> =>
   async (call, input) => {
-    const name = requireName(input.InstanceProfileName, 'instance-profile');
-    const arn = entityArn(call.caller.accountId, 'instance-profile', requirePath(input.Path), name);
-    const tags = tagsOf(input.Tags);
+    const { arn, tags } = newEntity(call, 'instance-profile', input);
     const permit = await authorize(iam, call, 'iam:CreateInstanceProfile', { arn }, tagContext(tags));
     return { InstanceProfile: await shownProfile(iam, await iam.identity.instanceProfiles.create(permit, tags)) };
   };
@@ -47,18 +33,16 @@ export const getInstanceProfile =
   async (call, input) => {
     const name = requireName(input.InstanceProfileName, 'instance-profile');
     await authorizeOn(iam, call, 'iam:GetInstanceProfile', 'instance-profile', name);
-    const profile = await iam.identity.instanceProfiles.lookUp(call.caller.accountId, name);
-    if (!profile) throw noSuchEntity(`Instance Profile ${name} cannot be found.`);
+    const profile = await existing(iam, call, 'instance-profile', name);
     return { InstanceProfile: await shownProfile(iam, profile) };
   };
 
 export const listInstanceProfiles =
   (iam: Iam): OperationOf<aws.ListInstanceProfilesCommand> =>
   async (call, input) => {
-    const { accountId } = call.caller;
-    await authorize(iam, call, 'iam:ListInstanceProfiles', { arn: entityArn(accountId, 'instance-profile', '/', '*') });
     const filter = input.PathPrefix === undefined ? {} : { pathPrefix: input.PathPrefix };
-    return listed(iam, await iam.identity.instanceProfiles.list(accountId, filter), input);
+    const list = () => iam.identity.instanceProfiles.list(call.caller.accountId, filter);
+    return shownPage(iam, await listed(iam, call, 'instance-profile', list, input));
   };
 
 export const listInstanceProfilesForRole =
@@ -66,55 +50,24 @@ export const listInstanceProfilesForRole =
   async (call, input) => {
     const name = requireName(input.RoleName, 'role');
     await authorizeOn(iam, call, 'iam:ListInstanceProfilesForRole', 'role', name);
-    const { id } = await existingRole(iam, call, name);
-    return listed(iam, await iam.identity.instanceProfiles.list(call.caller.accountId, { roleId: id }), input);
+    const { id } = await existing(iam, call, 'role', name);
+    const holding = await iam.identity.instanceProfiles.list(call.caller.accountId, { roleId: id });
+    return shownPage(iam, pageOf(holding, input));
   };
 
-async function listed(iam: Iam, profiles: readonly InstanceProfile[], input: Parameters<typeof page>[2]) {
-  const { items, ...rest } = page(profiles, (profile) => profile.name.toLowerCase(), input);
+async function shownPage(iam: Iam, { items, ...rest }: ReturnType<typeof pageOf<InstanceProfile>>) {
   return { InstanceProfiles: await Promise.all(items.map((profile) => shownProfile(iam, profile))), ...rest };
 }
 
-export const deleteInstanceProfile =
-  (iam: Iam): OperationOf<aws.DeleteInstanceProfileCommand> =>
-  async (call, input) => {
-    const name = requireName(input.InstanceProfileName, 'instance-profile');
-    const permit = await authorizeOn(iam, call, 'iam:DeleteInstanceProfile', 'instance-profile', name);
-    await iam.identity.instanceProfiles.remove(permit);
-    return {};
-  };
+export const deleteInstanceProfile: (iam: Iam) => OperationOf<aws.DeleteInstanceProfileCommand> = deletion(
+  'instance-profile',
+  (iam, permit) => iam.identity.instanceProfiles.remove(permit),
+);
 
-export const tagInstanceProfile =
-  (iam: Iam): OperationOf<aws.TagInstanceProfileCommand> =>
-  async (call, input) => {
-    const name = requireName(input.InstanceProfileName, 'instance-profile');
-    const tags = tagsOf(input.Tags);
-    const permit = await authorizeOn(iam, call, 'iam:TagInstanceProfile', 'instance-profile', name, tagContext(tags));
-    await iam.identity.instanceProfiles.setTags(permit, (before) => withTags(before, tags));
-    return {};
-  };
-
-export const untagInstanceProfile =
-  (iam: Iam): OperationOf<aws.UntagInstanceProfileCommand> =>
-  async (call, input) => {
-    const name = requireName(input.InstanceProfileName, 'instance-profile');
-    const keys = input.TagKeys ?? [];
-    const context = { 'aws:TagKeys': keys };
-    const permit = await authorizeOn(iam, call, 'iam:UntagInstanceProfile', 'instance-profile', name, context);
-    await iam.identity.instanceProfiles.setTags(permit, (before) => withoutTags(before, keys));
-    return {};
-  };
-
-export const listInstanceProfileTags =
-  (iam: Iam): OperationOf<aws.ListInstanceProfileTagsCommand> =>
-  async (call, input) => {
-    const name = requireName(input.InstanceProfileName, 'instance-profile');
-    await authorizeOn(iam, call, 'iam:ListInstanceProfileTags', 'instance-profile', name);
-    const profile = await iam.identity.instanceProfiles.lookUp(call.caller.accountId, name);
-    if (!profile) throw noSuchEntity(`Instance Profile ${name} cannot be found.`);
-    const { items, ...rest } = page(shownTags(profile.tags), (tag) => tag.Key, input);
-    return { Tags: items, ...rest };
-  };
+const tags = tagOperations('instance-profile', (iam, ...change) => iam.identity.instanceProfiles.setTags(...change));
+export const tagInstanceProfile: (iam: Iam) => OperationOf<aws.TagInstanceProfileCommand> = tags.tag;
+export const untagInstanceProfile: (iam: Iam) => OperationOf<aws.UntagInstanceProfileCommand> = tags.untag;
+export const listInstanceProfileTags: (iam: Iam) => OperationOf<aws.ListInstanceProfileTagsCommand> = tags.list;
 
 export const addRoleToInstanceProfile =
   (iam: Iam): OperationOf<aws.AddRoleToInstanceProfileCommand> =>

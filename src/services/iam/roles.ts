@@ -1,7 +1,6 @@
 /** Roles: create, read, update, delete, trust policy, tags, boundary. */
 import type * as aws from '@aws-sdk/client-iam';
-import type { Call } from '../../authz/caller.ts';
-import { entityArn, type Role } from '../../identity/entities.ts';
+import type { Role } from '../../identity/entities.ts';
 import type { Arn } from '../../ids.ts';
 import type { OperationOf } from '../operation.ts';
 import {
@@ -9,18 +8,20 @@ import {
   authorizeOn,
   encodeDocument,
   type Iam,
-  noSuchEntity,
-  page,
   requireName,
-  requirePath,
   shownTags,
   tagContext,
-  tagsOf,
   validation,
-  withoutTags,
-  withTags,
 } from './iam.ts';
-import { boundaryOf } from './users.ts';
+import {
+  boundaryOf,
+  boundaryOperations,
+  deletion,
+  existing,
+  listed,
+  newEntity,
+  tagOperations,
+} from './named-entities.ts';
 
 export async function shownRole(iam: Iam, role: Role, details = true): Promise<aws.Role> {
   return {
@@ -41,12 +42,6 @@ export async function shownRole(iam: Iam, role: Role, details = true): Promise<a
 export async function lastUseOf(iam: Iam, role: Role): Promise<aws.RoleLastUsed> {
   const use = await iam.identity.lastUses.of(role.id);
   return use ? { LastUsedDate: use.at, Region: use.region } : {};
-}
-
-export async function existingRole(iam: Iam, call: Call, name: string): Promise<Role> {
-  const role = await iam.identity.roles.lookUp(call.caller.accountId, name);
-  if (!role) throw noSuchEntity(`The role with name ${name} cannot be found.`);
-  return role;
 }
 
 function requireDuration(seconds: number | undefined): number | undefined {
@@ -70,21 +65,11 @@ function requireDescription(text: string | undefined): string | undefined {
 export const createRole =
   (iam: Iam): OperationOf<aws.CreateRoleCommand> =>
   async (call, input) => {
-    const name = requireName(input.RoleName, 'role');
-    const arn = entityArn(call.caller.accountId, 'role', requirePath(input.Path), name);
-    const tags = tagsOf(input.Tags);
+    const { arn, tags } = newEntity(call, 'role', input);
     const maxSessionSeconds = requireDuration(input.MaxSessionDuration) ?? 3600;
     const description = requireDescription(input.Description) ?? '';
-    const permit = await authorize(
-      iam,
-      call,
-      'iam:CreateRole',
-      { arn },
-      {
-        ...tagContext(tags),
-        'iam:PermissionsBoundary': input.PermissionsBoundary,
-      },
-    );
+    const context = { ...tagContext(tags), 'iam:PermissionsBoundary': input.PermissionsBoundary };
+    const permit = await authorize(iam, call, 'iam:CreateRole', { arn }, context);
     if (/^\/aws-service-role\//.test(input.Path ?? '')) {
       throw validation('The path /aws-service-role/ is reserved for service-linked roles.');
     }
@@ -103,16 +88,15 @@ export const getRole =
   async (call, input) => {
     const name = requireName(input.RoleName, 'role');
     await authorizeOn(iam, call, 'iam:GetRole', 'role', name);
-    const role = await existingRole(iam, call, name);
+    const role = await existing(iam, call, 'role', name);
     return { Role: { ...(await shownRole(iam, role)), RoleLastUsed: await lastUseOf(iam, role) } };
   };
 
 export const listRoles =
   (iam: Iam): OperationOf<aws.ListRolesCommand> =>
   async (call, input) => {
-    await authorize(iam, call, 'iam:ListRoles', { arn: entityArn(call.caller.accountId, 'role', '/', '*') });
-    const all = await iam.identity.roles.list(call.caller.accountId, input.PathPrefix);
-    const { items, ...rest } = page(all, (role) => role.name.toLowerCase(), input);
+    const list = () => iam.identity.roles.list(call.caller.accountId, input.PathPrefix);
+    const { items, ...rest } = await listed(iam, call, 'role', list, input);
     return { Roles: await Promise.all(items.map((role) => shownRole(iam, role, false))), ...rest };
   };
 
@@ -139,13 +123,9 @@ export const updateRoleDescription =
     return { Role: await shownRole(iam, await iam.identity.roles.update(permit, { description })) };
   };
 
-export const deleteRole =
-  (iam: Iam): OperationOf<aws.DeleteRoleCommand> =>
-  async (call, input) => {
-    const name = requireName(input.RoleName, 'role');
-    await iam.identity.roles.remove(await authorizeOn(iam, call, 'iam:DeleteRole', 'role', name));
-    return {};
-  };
+export const deleteRole: (iam: Iam) => OperationOf<aws.DeleteRoleCommand> = deletion('role', (iam, permit) =>
+  iam.identity.roles.remove(permit),
+);
 
 export const updateAssumeRolePolicy =
   (iam: Iam): OperationOf<aws.UpdateAssumeRolePolicyCommand> =>
@@ -156,52 +136,13 @@ export const updateAssumeRolePolicy =
     return {};
   };
 
-export const tagRole =
-  (iam: Iam): OperationOf<aws.TagRoleCommand> =>
-  async (call, input) => {
-    const name = requireName(input.RoleName, 'role');
-    const tags = tagsOf(input.Tags);
-    const permit = await authorizeOn(iam, call, 'iam:TagRole', 'role', name, tagContext(tags));
-    await iam.identity.roles.setTags(permit, (before) => withTags(before, tags));
-    return {};
-  };
+const tags = tagOperations('role', (iam, ...change) => iam.identity.roles.setTags(...change));
+export const tagRole: (iam: Iam) => OperationOf<aws.TagRoleCommand> = tags.tag;
+export const untagRole: (iam: Iam) => OperationOf<aws.UntagRoleCommand> = tags.untag;
+export const listRoleTags: (iam: Iam) => OperationOf<aws.ListRoleTagsCommand> = tags.list;
 
-export const untagRole =
-  (iam: Iam): OperationOf<aws.UntagRoleCommand> =>
-  async (call, input) => {
-    const name = requireName(input.RoleName, 'role');
-    const keys = input.TagKeys ?? [];
-    const permit = await authorizeOn(iam, call, 'iam:UntagRole', 'role', name, { 'aws:TagKeys': keys });
-    await iam.identity.roles.setTags(permit, (before) => withoutTags(before, keys));
-    return {};
-  };
-
-export const listRoleTags =
-  (iam: Iam): OperationOf<aws.ListRoleTagsCommand> =>
-  async (call, input) => {
-    const name = requireName(input.RoleName, 'role');
-    await authorizeOn(iam, call, 'iam:ListRoleTags', 'role', name);
-    const { tags } = await existingRole(iam, call, name);
-    const { items, ...rest } = page(shownTags(tags), (tag) => tag.Key, input);
-    return { Tags: items, ...rest };
-  };
-
-export const putRolePermissionsBoundary =
-  (iam: Iam): OperationOf<aws.PutRolePermissionsBoundaryCommand> =>
-  async (call, input) => {
-    const name = requireName(input.RoleName, 'role');
-    const permit = await authorizeOn(iam, call, 'iam:PutRolePermissionsBoundary', 'role', name, {
-      'iam:PermissionsBoundary': input.PermissionsBoundary,
-    });
-    await iam.identity.roles.setBoundary(permit, input.PermissionsBoundary as Arn);
-    return {};
-  };
-
-export const deleteRolePermissionsBoundary =
-  (iam: Iam): OperationOf<aws.DeleteRolePermissionsBoundaryCommand> =>
-  async (call, input) => {
-    const name = requireName(input.RoleName, 'role');
-    const permit = await authorizeOn(iam, call, 'iam:DeleteRolePermissionsBoundary', 'role', name);
-    await iam.identity.roles.setBoundary(permit, undefined);
-    return {};
-  };
+const boundary = boundaryOperations('role', (iam, ...change) => iam.identity.roles.setBoundary(...change));
+export const putRolePermissionsBoundary: (iam: Iam) => OperationOf<aws.PutRolePermissionsBoundaryCommand> =
+  boundary.put;
+export const deleteRolePermissionsBoundary: (iam: Iam) => OperationOf<aws.DeleteRolePermissionsBoundaryCommand> =
+  boundary.remove;

@@ -4,7 +4,8 @@ import { ApiError, Refusal } from '../../errors.ts';
 import { linkedRoleName, linkedService } from '../../identity/linked-roles.ts';
 import type { OperationOf } from '../operation.ts';
 import { authorize, authorizeOn, type Iam, noSuchEntity, requireName } from './iam.ts';
-import { existingRole, shownRole } from './roles.ts';
+import { existing } from './named-entities.ts';
+import { shownRole } from './roles.ts';
 
 export const createServiceLinkedRole =
   (iam: Iam): OperationOf<aws.CreateServiceLinkedRoleCommand> =>
@@ -39,7 +40,7 @@ export const deleteServiceLinkedRole =
   async (call, input) => {
     const name = requireName(input.RoleName, 'role');
     const permit = await authorizeOn(iam, call, 'iam:DeleteServiceLinkedRole', 'role', name);
-    const role = await existingRole(iam, call, name);
+    const role = await existing(iam, call, 'role', name);
     if (role.linkedService === undefined)
       throw noSuchEntity(`The role with name ${name} is not a service-linked role.`);
     if ((await iam.usesOfLinkedRole(role.arn)).length === 0) await iam.identity.roles.remove(permit);

@@ -1,31 +1,20 @@
 /** CreateUser, GetUser, ListUsers, UpdateUser, DeleteUser, tags and boundary of users. */
 import type * as aws from '@aws-sdk/client-iam';
 import type { Call } from '../../authz/caller.ts';
-import { entityArn, type User } from '../../identity/entities.ts';
+import type { User } from '../../identity/entities.ts';
 import type { Arn } from '../../ids.ts';
 import type { OperationOf } from '../operation.ts';
+import { authorize, authorizeOn, type Iam, requireName, shownTags, tagContext, validation } from './iam.ts';
 import {
-  authorize,
-  authorizeOn,
-  type Iam,
-  noSuchEntity,
-  page,
-  requireName,
-  requirePath,
-  shownTags,
-  tagContext,
-  tagsOf,
-  validation,
-  withoutTags,
-  withTags,
-} from './iam.ts';
-
-export function boundaryOf(arn: Arn | undefined) {
-  if (arn === undefined) return {};
-  return {
-    PermissionsBoundary: { PermissionsBoundaryType: 'PermissionsBoundaryPolicy' as const, PermissionsBoundaryArn: arn },
-  };
-}
+  boundaryOf,
+  boundaryOperations,
+  deletion,
+  existing,
+  listed,
+  newEntity,
+  renaming,
+  tagOperations,
+} from './named-entities.ts';
 
 export function shownUser(user: User, details = true): aws.User {
   return {
@@ -47,28 +36,12 @@ export function userNameOrCaller(call: Call, given: string | undefined): string 
   throw validation('Must specify userName when calling with non-User credentials');
 }
 
-export async function existingUser(iam: Iam, call: Call, name: string): Promise<User> {
-  const user = await iam.identity.users.lookUp(call.caller.accountId, name);
-  if (!user) throw noSuchEntity(`The user with name ${name} cannot be found.`);
-  return user;
-}
-
 export const createUser =
   (iam: Iam): OperationOf<aws.CreateUserCommand> =>
   async (call, input) => {
-    const name = requireName(input.UserName, 'user');
-    const arn = entityArn(call.caller.accountId, 'user', requirePath(input.Path), name);
-    const tags = tagsOf(input.Tags);
-    const permit = await authorize(
-      iam,
-      call,
-      'iam:CreateUser',
-      { arn },
-      {
-        ...tagContext(tags),
-        'iam:PermissionsBoundary': input.PermissionsBoundary,
-      },
-    );
+    const { arn, tags } = newEntity(call, 'user', input);
+    const context = { ...tagContext(tags), 'iam:PermissionsBoundary': input.PermissionsBoundary };
+    const permit = await authorize(iam, call, 'iam:CreateUser', { arn }, context);
     const boundary = input.PermissionsBoundary as Arn | undefined;
     const user = await iam.identity.users.create(permit, { tags, ...(boundary ? { boundaryArn: boundary } : {}) });
     return { User: shownUser(user) };
@@ -80,7 +53,7 @@ export const getUser =
     const name = userNameOrCaller(call, input.UserName);
     if (name !== undefined) {
       await authorizeOn(iam, call, 'iam:GetUser', 'user', name);
-      return { User: shownUser(await existingUser(iam, call, name)) };
+      return { User: shownUser(await existing(iam, call, 'user', name)) };
     }
     const { accountId, arn } = call.caller;
     await authorize(iam, call, 'iam:GetUser', { arn });
@@ -92,85 +65,26 @@ export const getUser =
 export const listUsers =
   (iam: Iam): OperationOf<aws.ListUsersCommand> =>
   async (call, input) => {
-    await authorize(iam, call, 'iam:ListUsers', { arn: entityArn(call.caller.accountId, 'user', '/', '*') });
-    const all = await iam.identity.users.list(call.caller.accountId, input.PathPrefix);
-    const { items, ...rest } = page(all, (user) => user.name.toLowerCase(), input);
+    const list = () => iam.identity.users.list(call.caller.accountId, input.PathPrefix);
+    const { items, ...rest } = await listed(iam, call, 'user', list, input);
     return { Users: items.map((user) => shownUser(user, false)), ...rest };
   };
 
-export const updateUser =
-  (iam: Iam): OperationOf<aws.UpdateUserCommand> =>
-  async (call, input) => {
-    const name = requireName(input.UserName, 'user');
-    const change = {
-      ...(input.NewUserName === undefined ? {} : { name: requireName(input.NewUserName, 'user') }),
-      ...(input.NewPath === undefined ? {} : { path: requirePath(input.NewPath) }),
-    };
-    const permit = await authorizeOn(iam, call, 'iam:UpdateUser', 'user', name);
-    // The new name must be allowed as the old one is.
-    if (change.name !== undefined || change.path !== undefined) {
-      const before = await existingUser(iam, call, name);
-      const after = entityArn(before.accountId, 'user', change.path ?? before.path, change.name ?? before.name);
-      await authorize(iam, call, 'iam:UpdateUser', { arn: after });
-    }
-    await iam.identity.users.rename(permit, change);
-    return {};
-  };
+export const updateUser: (iam: Iam) => OperationOf<aws.UpdateUserCommand> = renaming('user', (iam, ...change) =>
+  iam.identity.users.rename(...change),
+);
 
-export const deleteUser =
-  (iam: Iam): OperationOf<aws.DeleteUserCommand> =>
-  async (call, input) => {
-    const name = requireName(input.UserName, 'user');
-    await iam.identity.users.remove(await authorizeOn(iam, call, 'iam:DeleteUser', 'user', name));
-    return {};
-  };
+export const deleteUser: (iam: Iam) => OperationOf<aws.DeleteUserCommand> = deletion('user', (iam, permit) =>
+  iam.identity.users.remove(permit),
+);
 
-export const tagUser =
-  (iam: Iam): OperationOf<aws.TagUserCommand> =>
-  async (call, input) => {
-    const name = requireName(input.UserName, 'user');
-    const tags = tagsOf(input.Tags);
-    const permit = await authorizeOn(iam, call, 'iam:TagUser', 'user', name, tagContext(tags));
-    await iam.identity.users.setTags(permit, (before) => withTags(before, tags));
-    return {};
-  };
+const tags = tagOperations('user', (iam, ...change) => iam.identity.users.setTags(...change));
+export const tagUser: (iam: Iam) => OperationOf<aws.TagUserCommand> = tags.tag;
+export const untagUser: (iam: Iam) => OperationOf<aws.UntagUserCommand> = tags.untag;
+export const listUserTags: (iam: Iam) => OperationOf<aws.ListUserTagsCommand> = tags.list;
 
-export const untagUser =
-  (iam: Iam): OperationOf<aws.UntagUserCommand> =>
-  async (call, input) => {
-    const name = requireName(input.UserName, 'user');
-    const keys = input.TagKeys ?? [];
-    const permit = await authorizeOn(iam, call, 'iam:UntagUser', 'user', name, { 'aws:TagKeys': keys });
-    await iam.identity.users.setTags(permit, (before) => withoutTags(before, keys));
-    return {};
-  };
-
-export const listUserTags =
-  (iam: Iam): OperationOf<aws.ListUserTagsCommand> =>
-  async (call, input) => {
-    const name = requireName(input.UserName, 'user');
-    await authorizeOn(iam, call, 'iam:ListUserTags', 'user', name);
-    const { tags } = await existingUser(iam, call, name);
-    const { items, ...rest } = page(shownTags(tags), (tag) => tag.Key, input);
-    return { Tags: items, ...rest };
-  };
-
-export const putUserPermissionsBoundary =
-  (iam: Iam): OperationOf<aws.PutUserPermissionsBoundaryCommand> =>
-  async (call, input) => {
-    const name = requireName(input.UserName, 'user');
-    const permit = await authorizeOn(iam, call, 'iam:PutUserPermissionsBoundary', 'user', name, {
-      'iam:PermissionsBoundary': input.PermissionsBoundary,
-    });
-    await iam.identity.users.setBoundary(permit, input.PermissionsBoundary as Arn);
-    return {};
-  };
-
-export const deleteUserPermissionsBoundary =
-  (iam: Iam): OperationOf<aws.DeleteUserPermissionsBoundaryCommand> =>
-  async (call, input) => {
-    const name = requireName(input.UserName, 'user');
-    const permit = await authorizeOn(iam, call, 'iam:DeleteUserPermissionsBoundary', 'user', name);
-    await iam.identity.users.setBoundary(permit, undefined);
-    return {};
-  };
+const boundary = boundaryOperations('user', (iam, ...change) => iam.identity.users.setBoundary(...change));
+export const putUserPermissionsBoundary: (iam: Iam) => OperationOf<aws.PutUserPermissionsBoundaryCommand> =
+  boundary.put;
+export const deleteUserPermissionsBoundary: (iam: Iam) => OperationOf<aws.DeleteUserPermissionsBoundaryCommand> =
+  boundary.remove;
