@@ -1,6 +1,7 @@
 /** Maps of pages against plain maps, by properties. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { IntegrityError } from '../errors.ts';
@@ -142,4 +143,26 @@ test('a page that is not what its name says is an IntegrityError', () => {
   }
   assert.throws(() => checkPage(id, page, 1), IntegrityError);
   assert.throws(() => checkPage(id, page.subarray(0, 7), 0), IntegrityError);
+});
+
+interface Vector {
+  readonly root: string;
+  readonly pages: readonly { readonly id: string; readonly bytes: string }[];
+  readonly blocks: readonly (readonly [index: number, entry: string | null])[];
+}
+
+test('maps are as a second implementation has them: made alike, and read alike', async () => {
+  const file = new URL('../../test/vectors/formats/block-map.json', import.meta.url);
+  const { tests } = JSON.parse(readFileSync(file, 'utf8')) as { tests: readonly Vector[] };
+  for (const { root, pages, blocks } of tests) {
+    const given = new MemoryPages();
+    for (const { id, bytes } of pages) await given.save(id, Buffer.from(bytes, 'hex'));
+    const held = new Map<number, Entry>();
+    for (const [index, expected] of blocks) {
+      const found = await findBlock(given, root, index);
+      assert.equal(found ? Buffer.from(found).toString('hex') : null, expected, `block ${index}`);
+      if (expected !== null) held.set(index, Buffer.from(expected, 'hex'));
+    }
+    assert.equal(await withBlocks(new MemoryPages(), EMPTY_ROOT, held), root);
+  }
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { createCipheriv, createSecretKey, hkdfSync, randomBytes } from 'node:crypto';
+import { createCipheriv, createHash, createSecretKey, hkdfSync, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { type BlockPlace, deriveSegmentKey, openBlock, sealBlockInto } from './block-cipher.ts';
 import { encodeFields } from './fields.ts';
@@ -45,5 +46,32 @@ test('a block opens in its place only', () => {
   assert.ok(plaintext.equals(openBlock(key, place, target, tag)!));
   for (const [what, change] of changes) {
     assert.equal(openBlock(key, { ...place, ...change }, target, tag), undefined, what);
+  }
+});
+
+interface Vector {
+  readonly dataKey: string;
+  readonly dataKeyId: string;
+  readonly segment: string;
+  readonly slot: number;
+  readonly pattern: string;
+  readonly ciphertextSha256: string;
+  readonly tag: string;
+}
+
+test('blocks are sealed and open as a second implementation has them', () => {
+  const file = new URL('../../test/vectors/formats/segment.json', import.meta.url);
+  const { tests } = JSON.parse(readFileSync(file, 'utf8')) as { tests: readonly Vector[] };
+  const bytes = (hex: string) => Buffer.from(hex, 'hex');
+  for (const vector of tests) {
+    const { dataKeyId, slot } = vector;
+    const at = { dataKeyId, slot, segment: bytes(vector.segment) };
+    const key = deriveSegmentKey(createSecretKey(bytes(vector.dataKey)), at.segment);
+    const plaintext = Buffer.alloc(524_288, bytes(vector.pattern));
+    const target = Buffer.alloc(plaintext.byteLength);
+    const tag = sealBlockInto(key, at, plaintext, target);
+    assert.equal(createHash('sha256').update(target).digest('hex'), vector.ciphertextSha256);
+    assert.equal(Buffer.from(tag).toString('hex'), vector.tag);
+    assert.ok(plaintext.equals(openBlock(key, at, target, bytes(vector.tag))!));
   }
 });

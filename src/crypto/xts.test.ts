@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createCipheriv, createSecretKey, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { decryptSectors, deriveOverlayKey, encryptSectors, XTS_SECTOR_BYTES } from './xts.ts';
 
@@ -52,4 +53,27 @@ test('each overlay has a key of its own', () => {
   assert.ok(!keys[0]!.equals(keys[1]!));
   assert.ok(keys[0]!.equals(deriveOverlayKey(dataKey, Buffer.alloc(16, 1))));
   assert.equal(keys[0]!.symmetricKeySize, 64);
+});
+
+interface Vector {
+  readonly dataKey: string;
+  readonly overlay: string;
+  readonly sector: number;
+  readonly pattern: string;
+  readonly ciphertext: string;
+}
+
+test('sectors of overlays are as a second implementation has them', () => {
+  const file = new URL('../../test/vectors/formats/overlay.json', import.meta.url);
+  const { tests } = JSON.parse(readFileSync(file, 'utf8')) as { tests: readonly Vector[] };
+  const bytes = (hex: string) => Buffer.from(hex, 'hex');
+  for (const { dataKey, overlay, sector, pattern, ciphertext } of tests) {
+    const key = deriveOverlayKey(createSecretKey(bytes(dataKey)), bytes(overlay));
+    const plaintext = Buffer.alloc(XTS_SECTOR_BYTES, bytes(pattern));
+    const target = Buffer.alloc(XTS_SECTOR_BYTES);
+    encryptSectors(key, sector, plaintext, target);
+    assert.equal(target.toString('hex'), ciphertext);
+    decryptSectors(key, sector, target, target);
+    assert.deepEqual(target, plaintext);
+  }
 });

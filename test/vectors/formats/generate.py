@@ -1,35 +1,29 @@
-"""Writes the vectors of this folder: a second implementation of docs/formats/, on Python's standard library and pyca/cryptography.
+"""Writes the vectors of this folder: a second implementation of docs/formats/, in ingot_formats.py.
 
 Run it here: python3 generate.py. Everything is derived from labels, so the files come out the same every time.
 """
 import hashlib
 import json
-import struct
 from pathlib import Path
 
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from ingot_formats import (
+    BLOCK_BYTES,
+    ciphertext_fields,
+    ciphertext_header,
+    context_fields,
+    data_entry,
+    encrypt_sector,
+    fields,
+    page,
+    seal,
+    seal_block,
+    segment_header,
+)
 
 HERE = Path(__file__).parent
-
-
-def raw(part):
-    return part.encode() if isinstance(part, str) else part
-
-
-def fields(named):
-    out = struct.pack(">I", len(named))
-    for name, value in named:
-        for part in (raw(name), raw(value)):
-            out += struct.pack(">I", len(part)) + part
-    return out
-
-
-def seal(key, salt, plaintext, named):
-    derived = HKDF(algorithm=hashes.SHA256(), length=44, salt=salt, info=b"ingot sealed message v1").derive(key)
-    return b"\x01" + salt + AESGCM(derived[:32]).encrypt(derived[32:], plaintext, fields(named))
 
 
 def made_up(count, label):
@@ -42,10 +36,6 @@ def made_up(count, label):
 
 def shown(named):
     return [[name, value] if isinstance(value, str) else [name, {"hex": value.hex()}] for name, value in named]
-
-
-def context_fields(context):
-    return fields(sorted((key.encode(), value.encode()) for key, value in context.items()))
 
 
 def write(name, about, tests):
@@ -112,10 +102,8 @@ tests = []
 for index, (key_id, plaintext, context) in enumerate(ciphertexts):
     material_id, material = made_up(32, f"mid{index}"), made_up(32, f"mat{index}")
     salt = made_up(32, f"ksalt{index}")
-    multi_region = key_id.startswith("mrk-")
-    digits = key_id.removeprefix("mrk-").replace("-", "")
-    header = b"\x01" + (b"\x01" if multi_region else b"\0") + bytes.fromhex(digits) + material_id
-    named = [("purpose", "kms-ciphertext"), ("header", header), ("encryption-context", context_fields(context))]
+    header = ciphertext_header(key_id, material_id)
+    named = ciphertext_fields(header, context)
     tests.append(
         {
             "keyId": key_id,
@@ -179,3 +167,73 @@ for kind, cost, secret in [(1, b"\x0e\x08\x01", b"correct horse battery staple")
 body = b"ingot root key\n\x02\0\0\0\0" + made_up(32, "root-salt0") + key + made_up(32, "root before")
 tests.append({"key": key.hex(), "file": (body + hashlib.sha256(body).digest()[:16]).hex()})
 write("root-key", f"The file root.key, docs/formats/key-material.md. {BY}", tests)
+
+DATA_KEY_ID = "0b5e6a52-0000-4000-8000-000000000001"
+tests = []
+for index, slot in enumerate([0, 255]):
+    data_key, segment, pattern = made_up(64, "data key"), made_up(16, f"segment{index}"), made_up(32, f"block{index}")
+    ciphertext, tag = seal_block(data_key, DATA_KEY_ID, segment, slot, pattern * (BLOCK_BYTES // 32))
+    tests.append(
+        {
+            "dataKey": data_key.hex(),
+            "dataKeyId": DATA_KEY_ID,
+            "segment": segment.hex(),
+            "slot": slot,
+            "header": segment_header(segment, DATA_KEY_ID).rstrip(b"\0").hex(),
+            "pattern": pattern.hex(),
+            "ciphertextSha256": hashlib.sha256(ciphertext).hexdigest(),
+            "tag": tag.hex(),
+        }
+    )
+about = "Blocks of segments, docs/formats/segment.md: the plaintext is the pattern again and again, the header goes on in zeros."
+write("segment", f"{about} {BY}", tests)
+
+tests = []
+for index, sector in enumerate([0, 1, 2**32 + 5]):
+    data_key, overlay, pattern = made_up(64, "data key"), made_up(16, f"overlay{index}"), made_up(32, f"sector{index}")
+    ciphertext = encrypt_sector(data_key, overlay, sector, pattern * 128)
+    tests.append(
+        {
+            "dataKey": data_key.hex(),
+            "overlay": overlay.hex(),
+            "sector": sector,
+            "pattern": pattern.hex(),
+            "ciphertext": ciphertext.hex(),
+        }
+    )
+write("overlay", f"Sectors of overlays, docs/formats/overlay.md: the plaintext is the pattern 128 times. {BY}", tests)
+
+entries = {
+    index: data_entry(made_up(16, f"of{index}"), index % 256, made_up(16, f"tag{index}"))
+    for index in (0, 1, 255, 256, 65_536, 33_554_431)
+}
+
+
+def map_pages(level, wanted):
+    """The page over these blocks, after all pages below it."""
+    groups = {}
+    for index in sorted(wanted):
+        groups.setdefault((index >> (8 * level)) & 255, []).append(index)
+    if level == 0:
+        return [page(0, [(position, entries[index]) for position, [index] in groups.items()])]
+    below, children = [], []
+    for position, inside in groups.items():
+        pages = map_pages(level - 1, inside)
+        below += pages
+        children.append((position, hashlib.sha256(pages[-1]).digest() + len(inside).to_bytes(4, "big")))
+    return below + [page(level, children)]
+
+
+tests = []
+for wanted in ([0], list(entries)):
+    pages = map_pages(3, wanted)
+    ids = [hashlib.sha256(one).hexdigest() for one in pages]
+    asked = [*entries, 2, 257, 4_294_967_295]
+    tests.append(
+        {
+            "root": ids[-1],
+            "pages": [{"id": name, "bytes": one.hex()} for name, one in zip(ids, pages)],
+            "blocks": [[index, entries[index].hex() if index in wanted else None] for index in asked],
+        }
+    )
+write("block-map", f"Maps of blocks, docs/formats/block-map.md: what each index names, or nothing. {BY}", tests)
