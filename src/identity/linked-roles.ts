@@ -3,7 +3,9 @@
  * their services as callers. A service that launches for an account does it in such a role, so that the keys' policies
  * and grants decide about that role (ec2-encryption P-12 to P-15).
  */
-import type { Caller } from '../authz/caller.ts';
+import type { Authorizer } from '../authz/authorizer.ts';
+import type { Call, Caller } from '../authz/caller.ts';
+import { Refusal } from '../errors.ts';
 import type { AccountId, Arn } from '../ids.ts';
 import { entityArn, parseEntityArn, type Role } from './entities.ts';
 import { LINKED_ROLE_POLICIES } from './managed-policies.ts';
@@ -71,6 +73,31 @@ export function linkedCaller(role: Role, sessionName: string, at: Date): Caller 
       policies: [],
     },
   };
+}
+
+/**
+ * The service's own role in the caller's account, made in the caller's name where it is not there yet. Throws `Denied`
+ * where the caller may not make it.
+ */
+export async function ensureLinkedRole(
+  { roles, authorizer }: { readonly roles: Roles; readonly authorizer: Authorizer },
+  call: Call,
+  principal: string,
+  description: string,
+): Promise<Role> {
+  const { arn } = linkedRoleName(call.caller.accountId, principal);
+  const found = await findLinkedRole(roles, principal, arn);
+  if (found) return found;
+  const via: Call = { ...call, viaService: principal, invokedBy: principal };
+  const context = { 'iam:AWSServiceName': principal };
+  const permit = await authorizer.authorize(via, 'iam:CreateServiceLinkedRole', { arn }, context);
+  try {
+    return await roles.createLinked(permit, principal, description);
+  } catch (error) {
+    const meanwhile = await findLinkedRole(roles, principal, arn);
+    if (meanwhile && error instanceof Refusal && error.reason === 'entity-exists') return meanwhile;
+    throw error;
+  }
 }
 
 /** The service's role by its ARN; `undefined` if there is none or it is another service's. */

@@ -1,11 +1,11 @@
 /** What can be changed of an instance without a job: attributes, metadata options, its profile. */
 import type { Permit } from '../authz/permit.ts';
 import type { Tx } from '../db/db.ts';
-import { newEc2Id } from '../ids.ts';
+import { type AccountId, newEc2Id, parseArn, type Region } from '../ids.ts';
 import { type Context, refuse, writing } from './context.ts';
 import { idOf } from './id-of.ts';
 import type { GivenProfile, InstanceRecord, Instances, MetadataOptions } from './instances.ts';
-import { findInstance, replaceInstance } from './tables.ts';
+import { findInstance, recordOf, replaceInstance, selectInstances } from './tables.ts';
 import { readUserData, writeUserData } from './user-data.ts';
 
 /** As an instance has it that was launched before there was a metadata service. */
@@ -23,7 +23,7 @@ export function givenProfile(ctx: Pick<Context, 'clock'>, profile: Pick<GivenPro
 
 export function attributesOf(
   ctx: Context,
-): Pick<Instances, 'modify' | 'modifyMetadata' | 'userData' | 'giveProfile' | 'takeProfile'> {
+): Pick<Instances, 'modify' | 'modifyMetadata' | 'cancelSpotRequest' | 'userData' | 'giveProfile' | 'takeProfile'> {
   async function own(tx: Tx, permit: Permit): Promise<InstanceRecord> {
     const id = idOf(permit);
     const record = await findInstance(writing(tx), id);
@@ -42,6 +42,8 @@ export function attributesOf(
     async modify(tx, permit, { userData, ...fields }) {
       const record = await own(tx, permit);
       const { id, state } = record;
+      // It terminates whoever shuts it down.
+      if (record.spot && fields.shutdownBehavior === 'stop') throw refuse('instance-spot', { instanceId: id });
       if ((fields.instanceType !== undefined || userData) && state !== 'stopped') {
         throw refuse('instance-state', { instanceId: id, state });
       }
@@ -56,6 +58,21 @@ export function attributesOf(
       await replaceInstance(writing(tx), { ...record, metadata });
       tx.afterCommit(() => ctx.links.setHopLimit(record.id, metadata.hopLimit));
       return metadata;
+    },
+
+    async cancelSpotRequest(tx, permit) {
+      const { account, region } = parseArn(permit.resource)!;
+      const requestId = idOf(permit) as string;
+      const rows = await selectInstances(writing(tx))
+        .where('owner_id', '=', account as AccountId)
+        .where('region', '=', region as Region)
+        .execute();
+      const record = rows.map(recordOf).find(({ spot }) => spot?.id === requestId);
+      if (!record?.spot) throw refuse('spot-request-not-found', { requestId });
+      const spot = { cancelledAt: ctx.clock().getTime(), ...record.spot };
+      const changed = { ...record, spot };
+      await replaceInstance(writing(tx), changed);
+      return changed;
     },
 
     userData: (permit) => readUserData(ctx, idOf(permit)),

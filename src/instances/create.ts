@@ -158,7 +158,7 @@ function changesOf(ctx: Context): Pick<Instances, 'launch' | 'start' | 'stop' | 
       const records: InstanceRecord[] = [];
       for (let index = 0; index < request.count; index++) {
         const record = await recordLaunch(ctx, tx, call.caller.arn, request, reservationId, index);
-        await ctx.jobs.enqueue(tx, LAUNCH, { id: record.id, call: recordCall(call) });
+        await ctx.jobs.enqueue(tx, LAUNCH, { id: record.id, call: recordCall(request.spotCall ?? call) });
         records.push(record);
       }
       tx.afterCommit(() => {
@@ -191,6 +191,7 @@ function changesOf(ctx: Context): Pick<Instances, 'launch' | 'start' | 'stop' | 
       const same = await already(tx, permit, ['stopping', 'stopped']);
       if (same) return same;
       const record = await findInstance(writing(tx), idOf(permit));
+      if (record?.spot) throw refuse('instance-spot', { instanceId: record.id });
       if (record?.disableApiStop) throw refuse('instance-stop-protected', { instanceId: record.id });
       return change(
         tx,

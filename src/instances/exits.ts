@@ -25,7 +25,7 @@ export async function machineIsGone(ctx: Context, id: InstanceId, how: MachineEx
   if (record?.state !== 'running' || record.held) return;
   const byGuest = how === 'shutdown';
   const stateReason: StateReason = byGuest ? GUEST_SHUTDOWN : MACHINE_DIED;
-  const terminates = byGuest && record.shutdownBehavior === 'terminate';
+  const terminates = record.spot !== undefined || (byGuest && record.shutdownBehavior === 'terminate');
   await transition(
     ctx,
     id,

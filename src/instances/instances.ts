@@ -62,6 +62,15 @@ export interface GivenProfile {
   readonly since: number;
 }
 
+/** The one-time request that a spot instance came of. */
+export interface SpotRequest {
+  readonly id: string;
+  /** Epoch ms. */
+  readonly createdAt: number;
+  /** The user has no more interest in the request; the instance goes on. */
+  readonly cancelledAt?: number;
+}
+
 export interface InstanceRecord {
   readonly id: InstanceId;
   readonly ownerId: AccountId;
@@ -104,6 +113,8 @@ export interface InstanceRecord {
   readonly disableApiTermination: boolean;
   readonly disableApiStop: boolean;
   readonly clientToken?: string;
+  /** Present with spot instances; when one stops running, it terminates. */
+  readonly spot?: SpotRequest;
   readonly devices: readonly LaunchDevice[];
   /** It has been running: the devices of the launch have become attached volumes. */
   readonly launched: boolean;
@@ -145,6 +156,8 @@ export interface LaunchRequest {
     readonly volume: readonly Tag[];
     readonly 'network-interface': readonly Tag[];
   };
+  /** EC2 Spot's call in its role, in whose name then the volumes are made (P-15); absent with on-demand instances. */
+  readonly spotCall?: Call;
   readonly launchTemplate?: { readonly id: LaunchTemplateId; readonly version: number };
 }
 
@@ -153,6 +166,8 @@ export type InstanceRefusalReason =
   | 'instance-state'
   | 'instance-termination-protected'
   | 'instance-stop-protected'
+  | 'instance-spot'
+  | 'spot-request-not-found'
   | 'device-in-use'
   | 'device-is-root'
   | 'profile-given'
@@ -189,6 +204,8 @@ export interface Instances extends InstancesForImages, RootReplacements {
     permit: Permit<'ec2:ModifyInstanceMetadataOptions'>,
     change: Partial<MetadataOptions>,
   ): Promise<MetadataOptions>;
+  /** The permit names the request. Gives the instance that it is about. */
+  cancelSpotRequest(tx: Tx, permit: Permit<'ec2:CancelSpotInstanceRequests'>): Promise<InstanceRecord>;
   userData(permit: Permit<'ec2:DescribeInstanceAttribute'>): Promise<Uint8Array | undefined>;
   /** Gives the instance a profile, or another one where `replacing` names the association it has. */
   giveProfile(

@@ -60,7 +60,8 @@ export async function recordLaunch(
     enaSupport: image.enaSupport,
     ...(image.platform === undefined ? {} : { platform: image.platform }),
     platformDetails: image.platformDetails,
-    shutdownBehavior: request.shutdownBehavior,
+    shutdownBehavior: request.spotCall ? 'terminate' : request.shutdownBehavior,
+    ...(request.spotCall ? { spot: { id: newSpotRequestId(), createdAt: ctx.clock().getTime() } } : {}),
     disableApiTermination: request.disableApiTermination,
     disableApiStop: request.disableApiStop,
     ...(request.clientToken === undefined ? {} : { clientToken: request.clientToken }),
@@ -84,6 +85,9 @@ export async function recordLaunch(
   }
   return record;
 }
+
+/** As AWS's: `sir-` and eight digits. */
+const newSpotRequestId = () => newEc2Id('sir').slice(0, 'sir-'.length + 8);
 
 /** `uefi-preferred` is UEFI where type and driver have it; nothing said is BIOS, as on EC2's x86 types (L-15). */
 function bootModeOf(ctx: Context, { image, instanceType: name }: LaunchRequest): InstanceRecord['currentBootMode'] {

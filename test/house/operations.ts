@@ -300,6 +300,7 @@ const EXTRA: Readonly<Record<string, object>> = {
     LaunchTemplate: { LaunchTemplateName: 'sample' },
     AvailabilityZones: ['eu-central-1a'],
   },
+  CancelSpotInstanceRequests: { SpotInstanceRequestIds: ['sir-01234567'] },
   'autoscaling SetDesiredCapacity': { DesiredCapacity: 0 },
   'autoscaling CreateOrUpdateTags': { Tags: [{ ResourceId: 'sample', Key: 'a', Value: 'b' }] },
   'autoscaling DeleteTags': { Tags: [{ ResourceId: 'sample', Key: 'a' }] },

@@ -3,12 +3,13 @@ import type { CreateAutoScalingGroupType, LaunchTemplateSpecification } from '@a
 import type { ConditionValues } from '../../authz/authorizer.ts';
 import type { Call } from '../../authz/caller.ts';
 import type { GroupSettings, GroupTemplate, Place } from '../../auto-scaling/auto-scaling.ts';
-import { Refusal } from '../../errors.ts';
-import { findLinkedRole, linkedRoleName } from '../../identity/linked-roles.ts';
+import { ensureLinkedRole, findLinkedRole, linkedRoleName } from '../../identity/linked-roles.ts';
 import { type Arn, isEc2Id } from '../../ids.ts';
 import { type AutoScalingServiceDeps, validation } from './autoscaling.ts';
 
 const SERVICE = 'autoscaling.amazonaws.com';
+const ROLE_DESCRIPTION =
+  'Default Service-Linked Role enables access to AWS Services and Resources used or managed by Auto Scaling';
 export const GRACE_SECONDS = { create: 0, max: 7200 } as const;
 
 type Given = Pick<
@@ -129,33 +130,17 @@ export async function templateOf(
 
 /** The role given, which the caller must be allowed to pass; else the service's own, made where it is not there yet. */
 export async function roleArnOf(deps: AutoScalingServiceDeps, call: Call, given: string | undefined): Promise<Arn> {
-  const via: Call = { ...call, viaService: SERVICE, invokedBy: SERVICE };
-  const own = linkedRoleName(call.caller.accountId, SERVICE);
   if (given !== undefined) {
     const role = await findLinkedRole(deps.roles, SERVICE, given);
     if (role?.accountId !== call.caller.accountId) {
       throw validation('ARN specified for Service-Linked Role does not exist.');
     }
-    if (role.arn !== own.arn) {
+    if (role.arn !== linkedRoleName(role.accountId, SERVICE).arn) {
+      const via: Call = { ...call, viaService: SERVICE, invokedBy: SERVICE };
       const resource = { arn: role.arn, tags: role.tags };
       await deps.authorizer.authorize(via, 'iam:PassRole', resource, { 'iam:PassedToService': SERVICE });
     }
     return role.arn;
   }
-  if (await findLinkedRole(deps.roles, SERVICE, own.arn)) return own.arn;
-  const permit = await deps.authorizer.authorize(
-    via,
-    'iam:CreateServiceLinkedRole',
-    { arn: own.arn },
-    { 'iam:AWSServiceName': SERVICE },
-  );
-  const description =
-    'Default Service-Linked Role enables access to AWS Services and Resources used or managed by Auto Scaling';
-  try {
-    return (await deps.roles.createLinked(permit, SERVICE, description)).arn;
-  } catch (error) {
-    // Another group was quicker.
-    if (error instanceof Refusal && error.reason === 'entity-exists') return own.arn;
-    throw error;
-  }
+  return (await ensureLinkedRole(deps, call, SERVICE, ROLE_DESCRIPTION)).arn;
 }

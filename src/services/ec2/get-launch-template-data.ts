@@ -9,6 +9,12 @@ import { tagRecord } from './tag-resources.ts';
 type Mapping = NonNullable<ResponseLaunchTemplateData['BlockDeviceMappings']>[number];
 
 /** The launch data that would make such an instance again: its image, type, key pair, groups, volumes and tags. */
+/** What an instance of a one-time request was asked for by. */
+const SPOT: NonNullable<ResponseLaunchTemplateData['InstanceMarketOptions']> = {
+  MarketType: 'spot',
+  SpotOptions: { SpotInstanceType: 'one-time', InstanceInterruptionBehavior: 'terminate' },
+};
+
 export const getLaunchTemplateData =
   (deps: InstanceDeps): OperationOf<GetLaunchTemplateDataCommand> =>
   async (call, input) => {
@@ -59,6 +65,7 @@ export const getLaunchTemplateData =
         ],
         Placement: { AvailabilityZone: instance.zone },
         InstanceInitiatedShutdownBehavior: instance.shutdownBehavior,
+        ...(instance.spot && { InstanceMarketOptions: SPOT }),
         DisableApiTermination: instance.disableApiTermination,
         DisableApiStop: instance.disableApiStop,
         ...(own.length > 0 && { TagSpecifications: [{ ResourceType: 'instance', Tags: own }] }),

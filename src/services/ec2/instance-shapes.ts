@@ -135,6 +135,7 @@ export function showInstance(record: InstanceRecord, view: InstanceView): Instan
     CurrentInstanceBootMode: record.currentBootMode,
     ...(record.keyName === undefined ? {} : { KeyName: record.keyName }),
     ...(record.clientToken === undefined ? {} : { ClientToken: record.clientToken }),
+    ...(record.spot ? { InstanceLifecycle: 'spot' as const, SpotInstanceRequestId: record.spot.id } : {}),
     PublicDnsName: '',
     ...(isPublic(record) ? { PublicIpAddress: record.publicIp } : {}),
     ...(record.profile ? { IamInstanceProfile: { Arn: record.profile.arn, Id: record.profile.id } } : {}),
@@ -295,6 +296,12 @@ export const instanceRefusals: RefusalTable<
       'OperationNotPermitted',
       `The instance '${facts.instanceId}' may not be stopped. Modify its 'disableApiStop' instance attribute and try again.`,
     ),
+  'instance-spot': ({ facts }) =>
+    ec2Error(
+      'UnsupportedOperation',
+      `You can't stop the Spot Instance '${facts.instanceId}' because it is associated with a one-time Spot Instance request. You can only stop Spot Instances associated with persistent Spot Instance requests.`,
+    ),
+  'spot-request-not-found': ({ facts }) => spotRequestNotFound(String(facts.requestId)),
   'device-in-use': ({ facts }) =>
     ec2Error(
       'InvalidParameterValue',
@@ -350,6 +357,10 @@ export const instanceRefusals: RefusalTable<
   'key-pair-exists': ({ facts }) => ec2Error('InvalidKeyPair.Duplicate', `The keypair already exists: ${facts.name}`),
   'public-key-invalid': () => ec2Error('InvalidKey.Format', 'Key is not in valid OpenSSH public key format'),
 };
+
+export function spotRequestNotFound(id: string) {
+  return ec2Error('InvalidSpotInstanceRequestID.NotFound', `The spot instance request ID '${id}' does not exist`);
+}
 
 export function groupNotFound(id: string) {
   return ec2Error('InvalidGroup.NotFound', `The security group '${id}' does not exist`);

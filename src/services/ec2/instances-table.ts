@@ -42,6 +42,7 @@ import {
   revokeSecurityGroupIngress,
 } from './security-group-rules.ts';
 import { createSecurityGroup, deleteSecurityGroup, describeSecurityGroups } from './security-groups.ts';
+import { cancelSpotInstanceRequests, describeSpotInstanceRequests } from './spot-requests.ts';
 
 export function instanceOperations(deps: InstanceDeps): Ec2Part {
   return {
@@ -50,6 +51,7 @@ export function instanceOperations(deps: InstanceDeps): Ec2Part {
       AttachVolume: attachVolume(deps),
       AuthorizeSecurityGroupEgress: authorizeSecurityGroupEgress(deps),
       AuthorizeSecurityGroupIngress: authorizeSecurityGroupIngress(deps),
+      CancelSpotInstanceRequests: cancelSpotInstanceRequests(deps),
       CreateKeyPair: createKeyPair(deps),
       CreateReplaceRootVolumeTask: createReplaceRootVolumeTask(deps),
       CreateSecurityGroup: createSecurityGroup(deps),
@@ -74,6 +76,7 @@ export function instanceOperations(deps: InstanceDeps): Ec2Part {
       DescribeRouteTables: describeRouteTables(deps),
       DescribeSecurityGroupRules: describeSecurityGroupRules(deps),
       DescribeSecurityGroups: describeSecurityGroups(deps),
+      DescribeSpotInstanceRequests: describeSpotInstanceRequests(deps),
       DescribeSubnets: describeSubnets(deps),
       DescribeVpcAttribute: describeVpcAttribute(deps),
       DescribeVpcs: describeVpcs(deps),

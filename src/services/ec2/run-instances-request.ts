@@ -34,6 +34,7 @@ const HONOURED = [
   'IamInstanceProfile',
   'ImageId',
   'InstanceInitiatedShutdownBehavior',
+  'InstanceMarketOptions',
   'InstanceType',
   'KeyName',
   'LaunchTemplate',

@@ -29,6 +29,7 @@ import {
   requireType,
   withoutEmpty,
 } from './run-instances-request.ts';
+import { isSpot, spotCallOf } from './spot-options.ts';
 import { tagRecord } from './tag-resources.ts';
 import { tagSpecifications } from './tag-specifications.ts';
 import { readUserData } from './user-data.ts';
@@ -62,6 +63,7 @@ interface Plan {
   readonly profile: NamedProfile | undefined;
   readonly userData: Uint8Array | undefined;
   readonly tags: ReadonlyMap<string, Tag[]>;
+  readonly spot: boolean;
 }
 
 /**
@@ -81,10 +83,14 @@ export const runInstances =
     const plan = await checked(deps, call, request);
     const permit = await authorizeLaunch(deps, call, plan);
     dryRun(raw);
+    const spotCall = plan.spot ? await spotCallOf(deps, call) : undefined;
     const launched = await deps.db.write(async (tx) => {
       const meanwhile = use && (await deps.idempotency.find(use, tx));
       if (meanwhile) return meanwhile;
-      const records = await deps.instances.launch(tx, permit, call, launchRequest(call, plan));
+      const records = await deps.instances.launch(tx, permit, call, {
+        ...launchRequest(call, plan),
+        ...(spotCall ? { spotCall } : {}),
+      });
       if (use) await deps.idempotency.remember(tx, use, hash, records[0]!.reservationId);
       return records;
     });
@@ -110,7 +116,7 @@ async function checked(deps: InstanceDeps, call: Call, request: RunInstancesRequ
   requireMetadataTags(metadata, tags.get('instance') ?? []);
   const userData = input.UserData === undefined ? undefined : readUserData(input.UserData);
   const profile = input.IamInstanceProfile ? await requireProfile(deps, call, input.IamInstanceProfile) : undefined;
-  const given = { keyPair, metadata, profile, userData };
+  const given = { keyPair, metadata, profile, userData, spot: isSpot(input) };
   return { request, input, template, image, type, count, placement, devices, ...given, tags };
 }
 
@@ -156,6 +162,7 @@ async function authorizeLaunch(deps: InstanceDeps, call: Call, plan: Plan): Prom
         'ec2:RootDeviceType': 'ebs',
         'ec2:Tenancy': 'default',
         'ec2:EbsOptimized': false,
+        ...(plan.spot ? { 'ec2:InstanceMarketType': 'spot' } : {}),
         ...metadataContext(plan.metadata),
         ...(plan.profile ? { 'ec2:InstanceProfile': plan.profile.profile.arn } : {}),
         ...mark(...OF_INSTANCE),
