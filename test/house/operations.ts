@@ -290,6 +290,8 @@ const EXTRA: Readonly<Record<string, object>> = {
   CreateImageUsageReport: { ResourceTypes: [{ ResourceType: 'ec2:Instance' }] },
   DeleteImageUsageReport: { ReportId: `amiur-${DIGITS}` },
   DescribeImageReferences: { IncludeAllResourceTypes: true },
+  ModifySubnetAttribute: { EnableDns64: { Value: false } },
+  ModifyVpcAttribute: { EnableDnsSupport: { Value: false } },
   EnableAllowedImagesSettings: { AllowedImagesSettingsState: 'audit-mode' },
   LockSnapshot: { LockMode: 'governance', LockDuration: 1 },
   ModifySnapshotTier: { StorageTier: 'archive' },

@@ -28,6 +28,8 @@ import {
   EC2Client,
   type Instance,
   ModifyInstanceAttributeCommand,
+  ModifySubnetAttributeCommand,
+  ModifyVpcAttributeCommand,
   RegisterImageCommand,
   RevokeSecurityGroupIngressCommand,
   RunInstancesCommand,
@@ -426,6 +428,31 @@ describe('instances without guests', { concurrency: false }, () => {
     await untilState(ids, 'terminated');
     await ec2.send(new DeleteSecurityGroupCommand({ GroupId }));
     await assert.rejects(ec2.send(new DeleteSecurityGroupCommand({ GroupId })), { name: 'InvalidGroup.NotFound' });
+  });
+
+  test('attributes of the default network are taken where they say what is so, and else refused by name', async () => {
+    const vpc = (await ec2.send(new DescribeVpcsCommand({}))).Vpcs![0]!.VpcId!;
+    const subnet = (await ec2.send(new DescribeSubnetsCommand({}))).Subnets![0]!;
+    const ofVpc = (more: object, VpcId = vpc) => ec2.send(new ModifyVpcAttributeCommand({ VpcId, ...more }));
+    const ofSubnet = (more: object, SubnetId = subnet.SubnetId) =>
+      ec2.send(new ModifySubnetAttributeCommand({ SubnetId, ...more }));
+    await ofVpc({ EnableDnsSupport: { Value: false } });
+    await ofSubnet({ MapPublicIpOnLaunch: { Value: subnet.MapPublicIpOnLaunch } });
+    await ofSubnet({ PrivateDnsHostnameTypeOnLaunch: 'ip-name' });
+    const refusals: readonly [Promise<unknown>, string, RegExp][] = [
+      [ofVpc({ EnableDnsHostnames: { Value: true } }), 'UnsupportedOperation', /EnableDnsHostnames true/],
+      [ofSubnet({ MapPublicIpOnLaunch: { Value: true } }), 'UnsupportedOperation', /MapPublicIpOnLaunch true/],
+      [ofSubnet({ CustomerOwnedIpv4Pool: 'x' }), 'UnsupportedOperation', /CustomerOwnedIpv4Pool/],
+      [ofVpc({}), 'MissingParameter', /attribute/],
+      [
+        ofVpc({ EnableDnsHostnames: { Value: false }, EnableDnsSupport: { Value: false } }),
+        'InvalidParameterCombination',
+        /one of/,
+      ],
+      [ofVpc({ EnableDnsSupport: { Value: false } }, 'vpc-00000000000000001'), 'InvalidVpcID.NotFound', /exist/],
+      [ofSubnet({ EnableDns64: { Value: false } }, 'subnet-00000000000000001'), 'InvalidSubnetID.NotFound', /exist/],
+    ];
+    for (const [sent, name, message] of refusals) await assert.rejects(sent, { name, message });
   });
 
   test('key pairs and instance types', async () => {

@@ -62,7 +62,10 @@ export const describeVpcs =
     };
   };
 
-const vpcNotFound = (id: string) => ec2Error('InvalidVpcID.NotFound', `The vpc ID '${id}' does not exist`);
+export const vpcNotFound = (id: string) => ec2Error('InvalidVpcID.NotFound', `The vpc ID '${id}' does not exist`);
+
+export const subnetNotFound = (id: string) =>
+  ec2Error('InvalidSubnetID.NotFound', `The subnet ID '${id}' does not exist`);
 
 export const describeVpcAttribute =
   (deps: InstanceDeps): OperationOf<DescribeVpcAttributeCommand> =>
@@ -107,13 +110,13 @@ export const describeSubnets =
         'cidr-block': (subnet) => subnet.cidr,
         'default-for-az': () => true,
         defaultForAz: () => true,
-        'map-public-ip-on-launch': () => false,
+        'map-public-ip-on-launch': () => deps.guestsAreReached,
         'owner-id': () => call.caller.accountId,
         state: () => 'available',
         'subnet-id': (subnet) => subnet.id,
         'vpc-id': () => vpcId,
       },
-      notFound: (id) => ec2Error('InvalidSubnetID.NotFound', `The subnet ID '${id}' does not exist`),
+      notFound: subnetNotFound,
     });
     const used = await deps.network.interfaces(call.caller.accountId, call.region);
     return {

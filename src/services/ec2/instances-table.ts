@@ -32,6 +32,7 @@ import { rebootInstances, startInstances, stopInstances, terminateInstances } fr
 import { attachVolume, detachVolume } from './instance-volumes.ts';
 import { createKeyPair, deleteKeyPair, describeKeyPairs, importKeyPair } from './key-pairs.ts';
 import { modifyInstanceMetadataOptions } from './metadata-options.ts';
+import { modifySubnetAttribute, modifyVpcAttribute } from './modify-network-attributes.ts';
 import { createReplaceRootVolumeTask } from './replace-root-volume.ts';
 import { runInstances } from './run-instances.ts';
 import {
@@ -86,6 +87,8 @@ export function instanceOperations(deps: InstanceDeps): Ec2Part {
       GetConsoleScreenshot: getConsoleScreenshot(deps),
       ImportKeyPair: importKeyPair(deps),
       ModifyInstanceAttribute: modifyInstanceAttribute(deps),
+      ModifySubnetAttribute: modifySubnetAttribute(deps),
+      ModifyVpcAttribute: modifyVpcAttribute(deps),
       ModifyInstanceMetadataOptions: modifyInstanceMetadataOptions(deps),
       RebootInstances: rebootInstances(deps),
       ReplaceIamInstanceProfileAssociation: replaceIamInstanceProfileAssociation(deps),
