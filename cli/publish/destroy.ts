@@ -56,9 +56,9 @@ export async function planRetirement(
     const ids = found.flatMap(({ images }) => images.map(({ imageId }) => imageId));
     for (const site of [own, ...others]) {
       const { templates, instances } = await usesOf(site, ids);
-      for (const use of templates) {
+      for (const [id, use] of new Map(templates.map((one) => [one.id, one]))) {
         const whose = `launch template ${use.name} of ${site.account} in ${region}`;
-        const back = options.force ? await moveBackSteps(use, signal) : undefined;
+        const back = options.force ? await moveBackSteps(site, { id, name: use.name }, ids, signal) : undefined;
         if (back) steps.push(...back);
         else if (options.force) hindrances.push(`${whose} has no version with another image: delete or change it`);
         else

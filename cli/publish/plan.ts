@@ -111,15 +111,17 @@ async function reachableOf(
   const needed = new Set([...(worksInAccounts(manifest) ? accounts : []), ...ofTemplates]);
   needed.delete(sites.account);
   const reachable: string[] = [];
-  for (const account of new Set([...accounts, ...needed])) {
-    const why = await sites.whyNotAssumable(account);
+  const asked = [...new Set([...accounts, ...needed])];
+  const answers = await Promise.all(asked.map((account) => sites.whyNotAssumable(account)));
+  asked.forEach((account, index) => {
+    const why = answers[index];
     if (why === undefined) reachable.push(account);
     else if (needed.has(account)) {
       const message = `${sites.roleArn(account)} cannot be assumed by ${sites.arn}: ${why}`;
       const mend = `let its trust policy name ${sites.arn}, allow that sts:AssumeRole, or name another role (for.role)`;
       refusals.add('role-not-assumable', account, message, mend);
     }
-  }
+  });
   return reachable;
 }
 
@@ -208,7 +210,7 @@ async function sourceSteps(context: Context, states: readonly RegionState[], com
   }
   if (!devices) return steps;
   const from = copySource(context, states, staging);
-  for (const state of states) steps.push(...imageSteps(context, state, devices, from));
+  for (const state of states) steps.push(...(await imageSteps(context, state, devices, from)));
   return steps;
 }
 

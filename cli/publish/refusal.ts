@@ -14,6 +14,7 @@ export const REFUSALS = {
   'key-pending-deletion': 'the key is to be deleted',
   'key-unusable': 'the key waits for its material, or is unavailable',
   'key-wrong-type': 'EBS takes symmetric encryption keys only',
+  'key-denied': 'the copy would fail: whoever makes it may not use the key',
   'key-unseen': 'the key may not be looked at',
   'key-foreign': "the key is another account's: its policy cannot be changed from here",
   'key-policy-fixed': 'a consumer may not use the key, and its policy may not be changed',

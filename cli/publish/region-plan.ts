@@ -1,6 +1,10 @@
 /** What is to be done in one region: its image, who may read it, and the copies of the accounts. */
 import { DescribeImagesCommand, GetImageBlockPublicAccessStateCommand } from '@aws-sdk/client-ec2';
-import { AWS_MANAGED_KEY, type DeviceRequest, effectiveImageCopy } from '../foresee/devices.ts';
+import { parseArn } from '../../policy/arn.ts';
+import { AWS_MANAGED_KEY, type DeviceRequest, type EffectiveDevice, effectiveImageCopy } from '../foresee/devices.ts';
+import { keyAccess } from '../foresee/key-access.ts';
+import { copyNeeds } from '../foresee/needs.ts';
+import { type Principal, readPrincipal } from '../foresee/principal.ts';
 import type { Views } from '../foresee/views.ts';
 import { copyStep, encryptionOf, keyName, STAGING } from './image-steps.ts';
 import { keySteps } from './key-steps.ts';
@@ -124,12 +128,12 @@ export function readersOf({ manifest, sites, accounts }: Context): Reader[] {
 }
 
 /** Makes the image of the region. `devices` are those of the source; a disk's are told by its region's image. */
-export function imageSteps(
+export async function imageSteps(
   context: Context,
   state: RegionState,
   devices: readonly DeviceRequest[],
   from: { readonly region: string; readonly imageId?: string; readonly site?: string },
-): Step[] {
+): Promise<Step[]> {
   const { manifest, source, refusals } = context;
   const { site, published, key } = state;
   const target = targetAt(published, manifest.version);
@@ -138,13 +142,41 @@ export function imageSteps(
     const begun = published.loose.filter((one) => one.version === manifest.version && one.source === source);
     return [importStep({ site, manifest, source, key, begun, encryption: madeOf(state) })];
   }
-  const encryption = encryptionOf(
-    effectiveImageCopy(asked(devices, key), site.region === from.region, published.defaults),
-  );
+  const effective = effectiveImageCopy(asked(devices, key), site.region === from.region, published.defaults);
+  const encryption = encryptionOf(effective);
+  await checkUse(context, state, readPrincipal(context.sites.arn, context.sites.account), effective);
   if (manifest.audience.everyone && encryption.encrypted) refusePublic(refusals, site, encryption);
   const { pending, failed } = target;
   const begun = { ...(pending ? { pending } : {}), failed };
   return [copyStep({ site, manifest, source, key, begun, from, encryption, stage: 'copy' })];
+}
+
+/** Whoever makes a copy needs the keys on both sides (3.2); without, the copy is accepted and fails later (CS-6). */
+async function checkUse(
+  { refusals, sites }: Context,
+  { site, views }: RegionState,
+  principal: Principal,
+  devices: readonly EffectiveDevice[],
+): Promise<void> {
+  for (const { key, actions, ebsId } of devices.flatMap((device) => copyNeeds(device, 'copy-image'))) {
+    const parts = key === undefined ? undefined : parseArn(key);
+    // Of aws/ebs the whole account has the use; a key in another region is looked at by the eyes of that one.
+    if (key === undefined || !parts || parts.account === '') continue;
+    const eyes = parts.region === site.region ? views : await sites.views(parts.region, [site.account]);
+    const found = { arn: key, account: parts.account };
+    const verdicts = await keyAccess(eyes, {
+      principal,
+      key: found,
+      actions,
+      ...(ebsId === undefined ? {} : { ebsId }),
+    });
+    for (const one of verdicts) {
+      if (one.verdict !== 'denied') continue;
+      const message = `The copy would fail: ${one.action} on ${key} is denied to ${principal.arn}: ${one.because}.`;
+      const where = site.own ? site.region : siteKey(site);
+      refusals.add('key-denied', where, message, `allow ${one.action} on it to ${principal.arn}, through EC2`);
+    }
+  }
 }
 
 export function refusePublic(refusals: Refusals, { region }: Site, { key, why }: Encryption): void {
@@ -250,10 +282,14 @@ export async function reencryptSteps(
     steps.push(...(await keySteps({ site, views, keyArn: key.arn, during, after, refusals, signal })));
   }
   const snapshotsOf = snapshotReader(site, signal);
-  if (toLend.length > 0) steps.push(lendStep(site, toLend, snapshotsOf));
-  for (const { site: there, key: itsKey, published: its, target } of lacking) {
+  if (toLend.length > 0) steps.push(lendStep(site, own, toLend, snapshotsOf));
+  for (const itself of lacking) {
+    const { site: there, key: itsKey, published: its, target } = itself;
     const device = { deviceName: '', source: { snapshotId: '', own: false, encrypted: key !== undefined } };
-    const encryption = encryptionOf(effectiveImageCopy(asked([device], itsKey), true, its.defaults));
+    const effective = effectiveImageCopy(asked([device], itsKey), true, its.defaults);
+    const encryption = encryptionOf(effective);
+    const { account } = there;
+    if (!target.pending) await checkUse(context, itself, readPrincipal(sites.roleArn(account), account), effective);
     const begun = { ...(target.pending ? { pending: target.pending } : {}), failed: target.failed };
     const from = { region: site.region, ...(own ? { imageId: own.imageId } : {}), site: siteKey(site) };
     steps.push(

@@ -1,5 +1,9 @@
 /** Steps that open an image to its consumers, and close it again: key policy, grants, launch and copy permissions. */
-import { ModifyImageAttributeCommand, ModifySnapshotAttributeCommand } from '@aws-sdk/client-ec2';
+import {
+  DescribeSnapshotAttributeCommand,
+  ModifyImageAttributeCommand,
+  ModifySnapshotAttributeCommand,
+} from '@aws-sdk/client-ec2';
 import { CreateServiceLinkedRoleCommand, GetRoleCommand, IAMClient } from '@aws-sdk/client-iam';
 import {
   CreateGrantCommand,
@@ -100,6 +104,7 @@ async function permit(
 /** For the time of the copies: the image and its snapshots, which copying asks for and launching does not (SH-16). */
 export function lendStep(
   site: Site,
+  known: PublishedImage | undefined,
   accounts: readonly string[],
   snapshotIdsOf: (imageId: string) => Promise<string[]>,
 ): Step {
@@ -112,21 +117,17 @@ export function lendStep(
     why: 'for the time of their copies',
     async perform({ images, signal }) {
       const imageId = images.get(siteKey(site))!;
-      await permit(
-        site,
-        imageId,
-        accounts.map((account) => `account:${account}`),
-        [],
-        signal,
-      );
-      for (const SnapshotId of await snapshotIdsOf(imageId)) {
-        const command = new ModifySnapshotAttributeCommand({
-          SnapshotId,
-          Attribute: 'createVolumePermission',
-          OperationType: 'add',
-          UserIds: [...accounts],
-        });
-        await site.aws.ec2.send(command, { abortSignal: signal });
+      const lacking = accounts.map((account) => `account:${account}`).filter((one) => !known?.readers.includes(one));
+      await permit(site, imageId, lacking, [], signal);
+      for (const id of await snapshotIdsOf(imageId)) {
+        const have = await copiersOf(site, id, signal);
+        await letCopy(
+          site,
+          id,
+          'add',
+          accounts.filter((account) => !have.includes(account)),
+          signal,
+        );
       }
       return `${imageId} and its snapshots are open to ${accounts.join(', ')}`;
     },
@@ -152,19 +153,40 @@ export function withdrawStep(
     why,
     async perform({ images, signal }) {
       const imageId = known?.imageId ?? images.get(siteKey(site))!;
-      for (const SnapshotId of accounts.length > 0 ? await snapshotIdsOf(imageId) : []) {
-        const command = new ModifySnapshotAttributeCommand({
-          SnapshotId,
-          Attribute: 'createVolumePermission',
-          OperationType: 'remove',
-          UserIds: accounts,
-        });
-        await site.aws.ec2.send(command, { abortSignal: signal });
+      for (const id of accounts.length > 0 ? await snapshotIdsOf(imageId) : []) {
+        const have = await copiersOf(site, id, signal);
+        await letCopy(
+          site,
+          id,
+          'remove',
+          accounts.filter((account) => have.includes(account)),
+          signal,
+        );
       }
       await permit(site, imageId, [], readers, signal);
       return `${imageId} is shared with ${readers.map(readerName).join(', ')} no longer`;
     },
   };
+}
+
+/** Accounts that may copy the snapshot. */
+async function copiersOf({ aws }: Site, SnapshotId: string, signal: AbortSignal): Promise<string[]> {
+  const command = new DescribeSnapshotAttributeCommand({ SnapshotId, Attribute: 'createVolumePermission' });
+  const { CreateVolumePermissions } = await aws.ec2.send(command, { abortSignal: signal });
+  return (CreateVolumePermissions ?? []).flatMap(({ UserId }) => UserId ?? []);
+}
+
+async function letCopy(
+  { aws }: Site,
+  SnapshotId: string,
+  OperationType: 'add' | 'remove',
+  UserIds: string[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (UserIds.length === 0) return;
+  const Attribute = 'createVolumePermission';
+  const command = new ModifySnapshotAttributeCommand({ SnapshotId, Attribute, OperationType, UserIds });
+  await aws.ec2.send(command, { abortSignal: signal });
 }
 
 export interface KeyGrant {

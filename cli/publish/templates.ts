@@ -207,30 +207,41 @@ export async function usesOf(
   return { templates, instances };
 }
 
-/** Takes a template off the image: to its newest version with another one; undefined where it has none. */
-export async function moveBackSteps(use: TemplateUse, signal: AbortSignal): Promise<Step[] | undefined> {
-  const { site, id, name, imageId } = use;
+/**
+ * Takes a template off the images, its default and its latest version alike: to its newest version with another image;
+ * undefined where it has none.
+ */
+export async function moveBackSteps(
+  site: Site,
+  { id, name }: Pick<TemplateUse, 'id' | 'name'>,
+  imageIds: readonly string[],
+  signal: AbortSignal,
+): Promise<Step[] | undefined> {
   const { versions } = await withVersions(site, { LaunchTemplateId: id }, signal);
-  const back = versions.find(({ LaunchTemplateData }) => LaunchTemplateData?.ImageId !== imageId);
+  const isOff = ({ LaunchTemplateData }: LaunchTemplateVersion) =>
+    !imageIds.includes(LaunchTemplateData?.ImageId ?? '');
+  const back = versions.find(isOff);
   if (!back) return undefined;
   const to = String(back.VersionNumber);
-  const common = { stage: 'template', account: site.account, region: site.region, why: 'its image goes' } as const;
-  if (use.isDefault) {
-    return [
-      {
-        ...common,
-        action: 'template-default',
-        what: `move ${name} back from version ${use.version} to ${to}`,
-        async perform({ signal }) {
-          const command = new ModifyLaunchTemplateCommand({ LaunchTemplateId: id, DefaultVersion: to });
-          await site.aws.ec2.send(command, { abortSignal: signal });
-          return `${name} launches version ${to} by default`;
-        },
+  const { account, region } = site;
+  const common = { stage: 'template', account, region, why: 'its image goes' } as const;
+  const steps: Step[] = [];
+  const current = versions.find(({ DefaultVersion }) => DefaultVersion);
+  if (current && !isOff(current)) {
+    steps.push({
+      ...common,
+      action: 'template-default',
+      what: `move ${name} back from version ${current.VersionNumber} to ${to}`,
+      async perform({ signal }) {
+        const command = new ModifyLaunchTemplateCommand({ LaunchTemplateId: id, DefaultVersion: to });
+        await site.aws.ec2.send(command, { abortSignal: signal });
+        return `${name} launches version ${to} by default`;
       },
-    ];
+    });
   }
-  return [
-    {
+  const latest = versions[0]!;
+  if (!isOff(latest)) {
+    steps.push({
       ...common,
       action: 'template-version',
       what: `a new latest version of ${name}, as version ${to}`,
@@ -238,12 +249,13 @@ export async function moveBackSteps(use: TemplateUse, signal: AbortSignal): Prom
         const command = new CreateLaunchTemplateVersionCommand({
           LaunchTemplateId: id,
           SourceVersion: to,
-          VersionDescription: `as version ${to}: the image of version ${use.version} is retired`,
+          VersionDescription: `as version ${to}: the image of version ${latest.VersionNumber} is retired`,
           LaunchTemplateData: {},
         });
         const { LaunchTemplateVersion: made } = await site.aws.ec2.send(command, { abortSignal: signal });
         return `${name} has version ${made!.VersionNumber}, as version ${to}`;
       },
-    },
-  ];
+    });
+  }
+  return steps;
 }

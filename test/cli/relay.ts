@@ -10,6 +10,8 @@ export interface Passing {
 }
 
 export interface RelayRules {
+  /** Awaited before the request goes on. */
+  before?(passing: Passing, body: Buffer): Promise<void>;
   /** Changes a request's body on its way. */
   damageRequest?(passing: Passing, body: Buffer): Buffer;
   /** Changes an answer's body on its way. */
@@ -39,6 +41,7 @@ export class Relay implements AsyncDisposable {
       let body = Buffer.concat(await Array.fromAsync(incoming as AsyncIterable<Buffer>));
       relay.seen.push(passing);
       if (relay.rules.hold?.(passing)) return;
+      await relay.rules.before?.(passing, body);
       body = Buffer.from(relay.rules.damageRequest?.(passing, body) ?? body);
       const { method, path, headers } = passing;
       const forward = request(endpoint, { method, path, headers }, async (answer) => {
