@@ -8,7 +8,7 @@ import {
 } from '../foresee/devices.ts';
 import { shareSnapshotMend } from '../foresee/image-mends.ts';
 import { devicesOf, ebsDefaultsOf, snapshotIn, sourceOf } from '../foresee/images.ts';
-import { mendOf } from '../foresee/mend.ts';
+import { requestMend } from '../foresee/mend.ts';
 import { copyNeeds } from '../foresee/needs.ts';
 import type { Case } from './diagnosis.ts';
 import { usableImage } from './image.ts';
@@ -115,17 +115,12 @@ function tell({ ledger, views }: Case, devices: readonly EffectiveDevice[]): voi
         ? 'CopyImage answers InvalidRequest: Creating unencrypted copy from an encrypted snapshot is not supported.'
         : 'The copy is refused: InvalidParameterDependency.',
       mends: [
-        mendOf({
-          kind: 'request',
-          title: plain
-            ? 'Leave Encrypted out of the request, or give Encrypted=true with a key of the destination region'
-            : 'Give Encrypted=true beside the key',
-          account: '',
-          json: { Encrypted: true },
-          calls: [],
-          commands: '',
-          note: 'The request is what is wrong: no key and no policy can help.',
-        }),
+        plain
+          ? requestMend(
+              'Leave Encrypted out of the request, or give Encrypted=true with a key of the destination region',
+              { Encrypted: true },
+            )
+          : requestMend('Give Encrypted=true beside the key', { Encrypted: true, KmsKeyId: 'the same key' }),
       ],
     });
   }

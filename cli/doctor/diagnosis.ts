@@ -43,6 +43,8 @@ export interface Case {
   readonly principal: Principal;
   readonly task: Task | 'share';
   readonly ledger: Ledger;
+  /** Key of a refused call behind a failed launch, for a snapshot whose key only its owner is shown. */
+  readonly keyInTrail?: string;
 }
 
 /** Collects, and tells each check as it is made. */

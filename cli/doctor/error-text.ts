@@ -1,6 +1,6 @@
 /** Error texts that tools show, and what they are about (the symptoms of section 8). */
 
-import { mendOf } from '../foresee/mend.ts';
+import { requestMend } from '../foresee/mend.ts';
 import type { Task } from '../foresee/needs.ts';
 import type { Finding } from './diagnosis.ts';
 
@@ -84,17 +84,7 @@ export function mistakeFinding({ fault, title, mend, json }: RequestMistake, sym
     title,
     symptom,
     details: [],
-    mends: [
-      mendOf({
-        kind: 'request',
-        title: mend,
-        account: '',
-        json,
-        calls: [],
-        commands: '',
-        note: 'The request is what is wrong: no key and no policy can help.',
-      }),
-    ],
+    mends: [requestMend(mend, json)],
     alternatives: [],
   };
 }

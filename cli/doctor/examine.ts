@@ -1,6 +1,6 @@
 /** From a subject and what is asked about it to the checks that answer. */
 import type { Instance } from '@aws-sdk/client-ec2';
-import { CliError } from '../error.ts';
+import { CliError, UsageError } from '../error.ts';
 import type { DeviceOverride } from '../foresee/images.ts';
 import { type Principal, readPrincipal } from '../foresee/principal.ts';
 import type { Views } from '../foresee/views.ts';
@@ -76,7 +76,7 @@ export async function examine(views: Views, question: Question, ledger: Ledger):
     return told(task, principal, copyTo);
   }
   if (question.copyTo ?? question.shareWith)
-    throw new CliError('--copy-to and --share-with are for an AMI or a snapshot.');
+    throw new UsageError('--copy-to and --share-with are for an AMI or a snapshot.');
   if (subject.startsWith('ami-')) {
     await diagnoseLaunch({ ...found, task: 'launch' }, { imageId: subject, overrides: [override] });
     return told('launch');
@@ -144,7 +144,7 @@ async function examineInstance(
   const event = call.seen ? call.value : undefined;
   const principal = as === undefined && event?.caller ? readPrincipal(event.caller, account) : found.principal;
   const who = { ...found, principal };
-  await tellEnd({ ...who, task: ended ? 'launch' : 'start' }, instance, event);
+  const keyInTrail = await tellEnd(who, instance, event);
   if (!ended) {
     await diagnoseStart({ ...who, task: 'start' }, instance);
     return ['start', principal];
@@ -157,7 +157,7 @@ async function examineInstance(
     imageId: instance.ImageId ?? '',
     overrides: [...template, ...overridesInTrail(event), override],
   };
-  await diagnoseLaunch({ ...who, task: 'launch' }, launch);
+  await diagnoseLaunch({ ...who, task: 'launch', ...(keyInTrail ? { keyInTrail } : {}) }, launch);
   return ['launch', principal];
 }
 

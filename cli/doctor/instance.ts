@@ -6,7 +6,7 @@ import { isMissing, type Seen, type Views } from '../foresee/views.ts';
 import type { Case } from './diagnosis.ts';
 import { checkKeys } from './keys.ts';
 import { checkPrincipal } from './launch.ts';
-import { eventsAbout, keyRefusals, type TrailEvent } from './trail.ts';
+import { eventsAbout, keyIn, refusalsAfter, type TrailEvent } from './trail.ts';
 
 export function instanceIn(views: Views, account: string, instanceId: string): Promise<Seen<Instance | 'missing'>> {
   const place = { what: `the instance ${instanceId}`, wants: 'ec2:DescribeInstances', account };
@@ -32,21 +32,23 @@ export async function lastCall(
   return seen.seen ? { seen: true, value: seen.value.find(({ name }) => name === operation) } : seen;
 }
 
-/** Tells what is known of the end of an instance: its reason, and what KMS refused behind it. */
+/** Tells how an instance ended and what KMS refused behind it; gives the key of another account that it was about. */
 export async function tellEnd(
-  { views, principal, ledger }: Case,
+  { views, principal, ledger }: Pick<Case, 'views' | 'principal' | 'ledger'>,
   instance: Instance,
   event: TrailEvent | undefined,
-): Promise<void> {
+): Promise<string | undefined> {
   const { InstanceId: id = '', State, StateReason } = instance;
   const said = StateReason?.Message ? `: ${StateReason.Message}` : '';
   ledger.ok(`${id} is ${State?.Name}${said}`);
-  if (!event) return;
-  const volumes = (instance.BlockDeviceMappings ?? []).map(({ Ebs }) => Ebs?.VolumeId ?? '');
-  for (const one of (await keyRefusals(views, principal.account, event.time, [id, ...volumes])).slice(0, 3)) {
-    ledger.ok(`trail: kms:${one.name} for it at ${one.time.toISOString()} was refused: ${one.errorMessage}`);
+  const refused = event ? await refusalsAfter(views, principal.account, event) : [];
+  for (const one of refused.slice(0, REFUSALS_TOLD_MAX)) {
+    ledger.ok(`trail: kms:${one.name} behind it at ${one.time.toISOString()} was refused: ${one.errorMessage}`);
   }
+  return refused.map(keyIn).find((key) => key !== undefined && !key.includes(`:${principal.account}:`));
 }
+
+const REFUSALS_TOLD_MAX = 3;
 
 /** Devices as the launch of the instance gave them, by the parameters in the trail. */
 export function overridesInTrail(event: TrailEvent | undefined): DeviceOverride[] {

@@ -8,7 +8,9 @@ import { type KeyVerdict, keyAccess } from '../foresee/key-access.ts';
 import { cancelDeletionMend, enableKeyMend } from '../foresee/key-mends.ts';
 import type { Mend } from '../foresee/mend.ts';
 import type { KeyNeed, Task } from '../foresee/needs.ts';
+import type { Views } from '../foresee/views.ts';
 import { type Case, type DeniedVerdict, SYMPTOMS } from './diagnosis.ts';
+import { lastRefusal } from './trail.ts';
 
 /** A need, and the device whose outcome it comes from. */
 export interface DeviceNeed extends KeyNeed {
@@ -38,8 +40,11 @@ function merged(needs: readonly DeviceNeed[]): [DeviceNeed, ...DeviceNeed[]] {
   return [first as DeviceNeed, ...more];
 }
 
-async function checkKey(found: Case, needs: readonly [DeviceNeed, ...DeviceNeed[]]): Promise<void> {
-  const need = needs.find(({ side }) => side === 'target') ?? needs[0];
+async function checkKey(found: Case, asked: readonly [DeviceNeed, ...DeviceNeed[]]): Promise<void> {
+  const needs = asked.map((one) =>
+    one.key === undefined && found.keyInTrail ? { ...one, key: found.keyInTrail } : one,
+  );
+  const need = needs.find(({ side }) => side === 'target') ?? (needs[0] as DeviceNeed);
   const { ledger, views, principal } = found;
   if (need.key === undefined) {
     ledger.notSeen(
@@ -147,6 +152,8 @@ async function access(
   const names = (some: readonly { readonly action: string }[]) => some.map(({ action }) => action).join(', ');
   for (const one of verdicts) {
     if (one.verdict !== 'unknown') continue;
+    const before = await refusedBefore(views, one);
+    if (before) denied.push(before);
     for (const layer of one.unseen) ledger.notSeen(layer);
     if (one.depends.length > 0) {
       ledger.notSeen(
@@ -158,6 +165,31 @@ async function access(
   if (allowed.length > 0) ledger.ok(`${principal.arn} may ${names(allowed)} on ${key.arn}`);
   const need = needs.find(({ side }) => side === 'target') ?? needs[0];
   if (need && denied.length > 0) await refused(found, need, denied, key.account);
+}
+
+type Unknown = Extract<KeyVerdict, { readonly verdict: 'unknown' }>;
+
+/** Layers by their names in AWS's denials, and the permissions without which each is unseen. */
+const LAYERS: readonly { readonly text: string; readonly layer: DeniedVerdict['layer']; readonly wants: RegExp }[] = [
+  { text: 'resource-based policy', layer: 'resource', wants: /^kms:GetKeyPolicy$/ },
+  { text: 'identity-based policy', layer: 'identity', wants: /^iam:/ },
+  { text: 'permissions boundary', layer: 'boundary', wants: /^iam:/ },
+  { text: 'service control policy', layer: 'service-control', wants: /^organizations:/ },
+  { text: 'resource control policy', layer: 'resource-control', wants: /^organizations:/ },
+];
+
+/** What the service answered then stands for what cannot be seen now; what can be seen now stands for itself. */
+async function refusedBefore(views: Views, unknown: Unknown): Promise<DeniedVerdict | undefined> {
+  const { action, keyArn, principal, unseen } = unknown;
+  const before = await lastRefusal(views, principal, keyArn, action);
+  const because = /(?:because no|with an explicit deny).*$/.exec(before?.errorMessage ?? '')?.[0];
+  const named = LAYERS.find(({ text }) => because?.includes(text));
+  if (!before || !because || !named || !unseen.some(({ wants }) => named.wants.test(wants))) return undefined;
+  return {
+    ...{ action, keyArn, principal, verdict: 'denied', layer: named.layer, hindrances: [], stale: [] },
+    explicit: because.startsWith('with'),
+    because: `${because} (as KMS answered at ${before.time.toISOString()}, by the trail)`,
+  };
 }
 
 async function refused(

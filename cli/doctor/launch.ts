@@ -1,9 +1,9 @@
 /** Can this principal launch this image? The decision order of section 8: image, devices, rights, keys. */
-import type { BlockDeviceMapping, Image } from '@aws-sdk/client-ec2';
+import type { Image } from '@aws-sdk/client-ec2';
 import { type EffectiveDevice, effectiveDevices } from '../foresee/devices.ts';
 import { ec2Access } from '../foresee/ec2-access.ts';
 import { type DeviceOverride, devicesOf, ebsDefaultsOf, sourceOf } from '../foresee/images.ts';
-import { type Mend, mendOf } from '../foresee/mend.ts';
+import { type Mend, requestMend } from '../foresee/mend.ts';
 import { volumeNeeds } from '../foresee/needs.ts';
 import { accountInArnMend, identityPolicyMend } from '../foresee/policy-mends.ts';
 import { lookUpPrincipal } from '../foresee/principal.ts';
@@ -51,15 +51,24 @@ export async function checkPrincipal({ views, principal, ledger }: Case): Promis
 
 async function effectiveOf(found: Case, image: Image, launch: Launch): Promise<EffectiveDevice[] | undefined> {
   const { views, principal, ledger } = found;
-  const defaults = await ebsDefaultsOf(views, principal.account);
-  if (!defaults.seen) {
-    ledger.notSeen(defaults);
-    return undefined;
-  }
   const owner = image.OwnerId ?? principal.account;
   const requests = await devicesOf(image, launch.overrides, (snapshotId, encrypted) =>
     sourceOf(views, principal.account, owner, snapshotId, encrypted),
   );
+  const defaults = await ebsDefaultsOf(views, principal.account);
+  if (!defaults.seen) {
+    ledger.notSeen(defaults);
+    // Whatever the target will be: what encrypted snapshots are sealed under has to be opened.
+    const sealed = requests.flatMap(({ deviceName, source }) =>
+      source?.encrypted ? [{ deviceName, key: source.keyArn }] : [],
+    );
+    const actions = ['kms:ReEncryptFrom'] as const;
+    await checkKeys(
+      found,
+      sealed.map((one) => ({ ...one, side: 'source', actions })),
+    );
+    return undefined;
+  }
   const devices = effectiveDevices(requests, defaults.value);
   tellDevices(found, devices, launch);
   return devices;
@@ -95,19 +104,10 @@ export function tellDevices(
   }
 }
 
-function correctedMapping(deviceName: string, keyed: boolean): Mend {
-  const mapping: BlockDeviceMapping = keyed
-    ? { DeviceName: deviceName, Ebs: { Encrypted: true, KmsKeyId: 'the same key' } }
-    : { DeviceName: deviceName, Ebs: {} };
-  return mendOf({
-    kind: 'request',
-    title: keyed ? `Give Encrypted=true beside the key of ${deviceName}` : `Leave Encrypted out for ${deviceName}`,
-    account: '',
-    json: [mapping],
-    calls: [],
-    commands: '',
-    note: 'The request is what is wrong: no key and no policy can help.',
-  });
+function correctedMapping(DeviceName: string, keyed: boolean): Mend {
+  const Ebs = keyed ? { Encrypted: true, KmsKeyId: 'the same key' } : {};
+  const title = keyed ? `Give Encrypted=true beside the key of ${DeviceName}` : `Leave Encrypted out for ${DeviceName}`;
+  return requestMend(title, [{ DeviceName, Ebs }]);
 }
 
 /** EC2's own rights, where ARNs of images and snapshots without account are the trap (P-8). */

@@ -1,6 +1,7 @@
 /** What the trail tells after the fact: who made a call, with which parameters, and why KMS said no behind it. */
 import { CloudTrailClient, type LookupAttributeKey, paginateLookupEvents } from '@aws-sdk/client-cloudtrail';
 import { parseArn } from '../../policy/arn.ts';
+import type { Principal } from '../foresee/principal.ts';
 import type { Seen, Views } from '../foresee/views.ts';
 
 export interface TrailEvent {
@@ -16,7 +17,8 @@ export interface TrailEvent {
 }
 
 const EVENTS_MAX = 200;
-const HOUR_MS = 3_600_000;
+/** KMS is asked in the background. */
+const BEHIND_A_CALL_MS = 300_000;
 
 /** Events of the account about one thing, newest first. */
 export function eventsAbout(
@@ -40,22 +42,37 @@ export function eventsAbout(
   });
 }
 
-/** Calls to KMS that failed around a moment, in whose records one of the names occurs. */
-export async function keyRefusals(
-  views: Views,
-  account: string,
-  around: Date,
-  names: readonly string[],
-): Promise<TrailEvent[]> {
-  const since = new Date(around.getTime() - HOUR_MS);
-  const seen = await eventsAbout(views, account, 'EventSource', 'kms.amazonaws.com', since);
+/** Calls to KMS in the name of somebody that were refused in the minutes after a call of theirs. */
+export async function refusalsAfter(views: Views, account: string, call: TrailEvent): Promise<TrailEvent[]> {
+  const seen = await eventsAbout(views, account, 'EventSource', 'kms.amazonaws.com', call.time);
   if (!seen.seen) return [];
+  const until = call.time.getTime() + BEHIND_A_CALL_MS;
   return seen.value.filter(
-    ({ errorCode, text, time }) =>
-      errorCode !== undefined &&
-      time.getTime() < around.getTime() + HOUR_MS &&
-      names.some((name) => name !== '' && text.includes(name)),
+    ({ errorCode, caller, time }) => errorCode !== undefined && caller === call.caller && time.getTime() <= until,
   );
+}
+
+/**
+ * The last time that the principal's use of a key was refused, unless the same was allowed later: a fact of then, for
+ * where what holds now cannot be seen.
+ */
+export async function lastRefusal(
+  views: Views,
+  principal: Principal,
+  keyArn: string,
+  action: string,
+): Promise<TrailEvent | undefined> {
+  const seen = await eventsAbout(views, principal.account, 'ResourceName', keyArn);
+  if (!seen.seen) return undefined;
+  // The trail has one event for both sides of ReEncrypt.
+  const name = action.slice('kms:'.length).replace(/^ReEncrypt(From|To)$/, 'ReEncrypt');
+  const last = seen.value.find((event) => event.name === name && event.caller === principal.arn);
+  return last?.errorCode?.startsWith('AccessDenied') ? last : undefined;
+}
+
+/** ARN of the key that a refused call was about. */
+export function keyIn({ text }: TrailEvent): string | undefined {
+  return /arn:[\w-]+:kms:[\w-]+:\d{12}:key\/[\w-]+/.exec(text)?.[0];
 }
 
 interface Record {

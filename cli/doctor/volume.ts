@@ -7,7 +7,7 @@ import { isMissing, type Seen } from '../foresee/views.ts';
 import type { Case } from './diagnosis.ts';
 import { checkKeys } from './keys.ts';
 import { checkPrincipal, tellDevices } from './launch.ts';
-import { eventsAbout, keyRefusals, parameter } from './trail.ts';
+import { eventsAbout, parameter, refusalsAfter } from './trail.ts';
 
 /** CreateVolume from a snapshot (fault 6). */
 export async function diagnoseCreateVolume(found: Case, snapshotId: string, override: DeviceOverride): Promise<void> {
@@ -86,10 +86,9 @@ export async function vanishedVolume(
   const made = seen.value.find(({ name }) => name === 'CreateVolume');
   const snapshotId = made && parameter(made.requestParameters, 'SnapshotId');
   if (!made || !snapshotId) return undefined;
-  for (const event of await keyRefusals(views, principal.account, made.time, [volumeId])) {
-    ledger.ok(
-      `trail: kms:${event.name} for ${volumeId} at ${event.time.toISOString()} was refused: ${event.errorMessage}`,
-    );
+  for (const event of await refusalsAfter(views, principal.account, made)) {
+    if (!event.text.includes(volumeId)) continue;
+    ledger.ok(`trail: kms:${event.name} for it at ${event.time.toISOString()} was refused: ${event.errorMessage}`);
   }
   const encrypted = parameter(made.requestParameters, 'Encrypted');
   const kmsKeyId = parameter(made.requestParameters, 'KmsKeyId');

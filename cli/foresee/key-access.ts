@@ -228,22 +228,23 @@ function deniesSurely(request: DecisionRequest, decision: Decision, uncertain: R
 
 /** Principals that are gone stay in policies and grants by their unique ids, and their namesakes inherit nothing. */
 function staleIds(request: DecisionRequest, { resource, grants }: Layers): string[] {
-  const prefix = request.principal.type === 'User' ? 'AIDA' : 'AROA';
-  const stale = new Set<string>();
+  const { principal, action } = request;
+  const prefix = principal.type === 'User' ? 'AIDA' : 'AROA';
   const written = resource.seen ? (resource.value.document.match(/\b(?:AIDA|AROA)[A-Z0-9]{12,28}\b/g) ?? []) : [];
-  const holders = grants.seen ? grants.value.map(({ granteePrincipal }) => granteePrincipal) : [];
-  for (const id of [...written, ...holders].filter((one) => isUniqueId(one) && one.startsWith(prefix))) {
-    if (id === request.principal.uniqueId) continue;
-    const asOnce = { ...request, principal: { ...request.principal, uniqueId: id } };
-    const before = { resource: statements(request), once: statements(asOnce) };
-    const byGrant =
-      grants.seen && grants.value.some((one) => one.granteePrincipal === id && covers(one, request.action));
-    if (before.once > before.resource || byGrant) stale.add(id);
-  }
-  return [...stale];
+  const holders = grants.seen ? grants.value : [];
+  const ids = new Set([...written, ...holders.map(({ granteePrincipal }) => granteePrincipal)]);
+  return [...ids].filter((id) => {
+    if (!isUniqueId(id) || !id.startsWith(prefix) || id === principal.uniqueId) return false;
+    const asOnce = { ...request, principal: { ...principal, uniqueId: id } };
+    return (
+      allowsIn(asOnce) > allowsIn(request) ||
+      holders.some((grant) => grant.granteePrincipal === id && covers(grant, action))
+    );
+  });
 }
 
-function statements(request: DecisionRequest): number {
+/** How many statements of the key policy allow it. */
+function allowsIn(request: DecisionRequest): number {
   const { resource } = request.policies;
   return resource ? matchPolicy(resource, request).filter(({ effect }) => effect === 'Allow').length : 0;
 }

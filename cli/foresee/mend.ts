@@ -42,6 +42,12 @@ export function mendOf(mend: Omit<Mend, 'commands'> & { readonly commands?: stri
   return { ...mend, commands: mend.commands ?? mend.calls.map(commandText).join('\n') };
 }
 
+/** For a request that is itself wrong: what it has to say instead, as `json`. */
+export function requestMend(title: string, json: object): Mend {
+  const note = 'The request is what is wrong: no key and no policy can help.';
+  return mendOf({ kind: 'request', title, account: '', json, calls: [], note });
+}
+
 /**
  * Makes the calls and gives their answers.
  *

@@ -11,8 +11,8 @@ export function block(head: string, members: Readonly<Record<string, HclValue | 
   const rows = Object.entries(members).filter((row): row is [string, HclValue] => row[1] !== undefined);
   const width = Math.max(0, ...rows.map(([name]) => name.length));
   const lines = rows.map(([name, value]) => `  ${name.padEnd(width)} = ${hcl(value)}`);
-  const inner = nested ? `\n${indented(nested)}` : '';
-  return `${head} {\n${lines.join('\n')}${inner}\n}`;
+  if (nested) lines.push(indented(nested));
+  return `${head} {\n${lines.join('\n')}\n}`;
 }
 
 function hcl(value: HclValue): string {
