@@ -26,6 +26,7 @@ import {
 import { onMachineExit } from './exits.ts';
 import { healthOf } from './health.ts';
 import { idOf } from './id-of.ts';
+import { instanceType } from './instance-types.ts';
 import type { AttachedVolume, InstanceRecord, InstanceState, Instances, StateChange } from './instances.ts';
 import { forgetProgram, launchProgram } from './launch.ts';
 import { createLinks } from './links.ts';
@@ -254,9 +255,15 @@ function attachmentsOf(ctx: Context): Pick<Instances, 'attachVolume' | 'detachVo
         if (attached.some((volume) => attachmentOf(volume, id)?.device === device)) {
           throw refuse('device-in-use', { instanceId: id, device });
         }
+        if (attached.some((volume) => volume.id === volumeId)) {
+          throw new Refusal<VolumeRefusalReason>('volume-in-use', { volumeId, instanceId: id });
+        }
         const wanted = await ctx.volumes.find(record.region, volumeId);
         if (wanted && wanted.availabilityZone !== record.zone) {
           throw refuse('zone-mismatch', { volumeId, instanceId: id });
+        }
+        if (wanted?.multiAttach && instanceType(record.instanceType)?.hypervisor !== 'nitro') {
+          throw refuse('multi-attach-type', { volumeId, instanceId: id });
         }
         const to = { instanceId: id, device, deleteOnTermination: false };
         const { socketPath } = await ctx.volumes.attach(call, volumeId as VolumeId, to);

@@ -173,6 +173,7 @@ export type InstanceRefusalReason =
   | 'profile-given'
   | 'association-not-found'
   | 'zone-mismatch'
+  | 'multi-attach-type'
   | 'root-replacement-under-way'
   | 'no-screen';
 
@@ -180,9 +181,9 @@ export interface Instances extends InstancesForImages, RootReplacements {
   find(region: Region, id: string): Promise<InstanceRecord | undefined>;
   /** Terminated ones for about an hour (L-2). */
   list(account: AccountId, region: Region): Promise<InstanceRecord[]>;
-  /** All instances of one launch. */
   /** By account: those that are not terminated and were launched from the image. */
   countByImage(region: Region, image: string): Promise<ReadonlyMap<AccountId, number>>;
+  /** All instances of one launch. */
   ofReservation(reservationId: string): Promise<InstanceRecord[]>;
   /** Volumes by instance, the root device first. */
   attachedVolumes(account: AccountId, region: Region): Promise<ReadonlyMap<InstanceId, readonly AttachedVolume[]>>;

@@ -126,6 +126,8 @@ export async function removeVolume(ctx: Context, record: InstanceRecord, id: Vol
   // In one: a volume that a crash leaves detached is known to nobody as the instance's.
   await ctx.volumes.detach(id, record.id, { andDelete: true });
   const unattached = await ctx.volumes.find(record.region, id);
+  // With Multi-Attach it may still be another instance's.
+  if (unattached && unattached.attachments.length > 0) return;
   if (unattached && unattached.state !== 'deleting') await ctx.volumes.delete(id);
   await ctx.db.write((tx) => ctx.tags.removeAll(tx, record.ownerId, record.region, id));
 }

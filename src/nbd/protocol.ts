@@ -50,7 +50,8 @@ export const CMD_FLAG_NO_HOLE = 2;
 export const ERRNO = { ok: 0, io: 5, invalid: 22, noSpace: 28, overflow: 75 } as const;
 
 export const NBD_LIMITS = {
-  connectionsMax: 16,
+  /** As many machines as one volume can be attached to, and a few that come again. */
+  connectionsMax: 20,
   optionBytesMax: 4096,
   optionsMax: 64,
   /** Largest read or write; announced to clients that ask, and what clients assume that do not. */

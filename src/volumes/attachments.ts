@@ -41,35 +41,53 @@ function attachmentRow(ctx: Context, volume: VolumeId, instanceId: InstanceId): 
     .executeTakeFirst();
 }
 
-/** Serves the volume with the layers of its record, and again if a snapshot has frozen the overlay meanwhile. */
-function serve(ctx: Context, id: VolumeId, open: Opener): Promise<{ socketPath: string }> {
+/** Most instances that a volume with Multi-Attach can be attached to (CV-13). */
+export const MULTI_ATTACHMENTS_MAX = 16;
+
+/**
+ * Serves the volume with the layers of its record, and again if a snapshot has frozen the overlay meanwhile. A volume
+ * that another instance has open has one server for both, so that each sees what the other writes; the key is opened
+ * for each, because KMS decides for each.
+ */
+function serve(ctx: Context, id: VolumeId, instanceId: InstanceId, open: Opener): Promise<{ socketPath: string }> {
   return ctx.volumeLock.run(id, async () => {
-    for (let attempt = 1; attempt <= SERVE_ATTEMPTS_MAX; attempt++) {
-      const row = await volumeRow(reading(ctx.db), id);
-      const key = row && wrappedKeyOf(row);
-      if (!row || !key || row.overlay === null) throw refuse('volume-state', { volumeId: id, state: row?.state });
-      const baseKey = baseKeyOf(row);
-      const dataKey = await open(key);
-      const served = await ctx.storage.attach(id, {
-        sizeBytes: row.size_gib * GIB,
-        frozen: JSON.parse(row.frozen) as string[],
-        overlay: row.overlay,
-        dataKey,
-        ...(row.base_root && baseKey
-          ? { base: { root: row.base_root, dataKey: baseKey.id === key.id ? dataKey : await open(baseKey) } }
-          : {}),
-      });
-      const after = await volumeRow(reading(ctx.db), id);
-      if (after?.overlay === row.overlay) return served;
-      await ctx.storage.detach(id);
-    }
-    throw new Error(`volume ${id} was frozen again and again while it was attached`);
+    const served = await serveLayers(ctx, id, open);
+    const opened = ctx.openedBy.get(id);
+    if (opened) opened.add(instanceId);
+    else ctx.openedBy.set(id, new Set([instanceId]));
+    return served;
   });
+}
+
+async function serveLayers(ctx: Context, id: VolumeId, open: Opener): Promise<{ socketPath: string }> {
+  for (let attempt = 1; attempt <= SERVE_ATTEMPTS_MAX; attempt++) {
+    const row = await volumeRow(reading(ctx.db), id);
+    const key = row && wrappedKeyOf(row);
+    if (!row || !key || row.overlay === null) throw refuse('volume-state', { volumeId: id, state: row?.state });
+    const baseKey = baseKeyOf(row);
+    const dataKey = await open(key);
+    const layers = {
+      sizeBytes: row.size_gib * GIB,
+      frozen: JSON.parse(row.frozen) as string[],
+      overlay: row.overlay,
+      dataKey,
+      ...(row.base_root && baseKey
+        ? { base: { root: row.base_root, dataKey: baseKey.id === key.id ? dataKey : await open(baseKey) } }
+        : {}),
+    };
+    // One that is served already has followed every change of its layers.
+    const isServed = ctx.storage.isAttached(id);
+    const served = await ctx.storage.attach(id, layers);
+    const after = await volumeRow(reading(ctx.db), id);
+    if (isServed || after?.overlay === row.overlay) return served;
+    await ctx.storage.detach(id);
+  }
+  throw new Error(`volume ${id} was frozen again and again while it was attached`);
 }
 
 /** Grant (b) as the caller, then Decrypt as the instance's principal. Records the grant before it is used. */
 async function serveByGrant(ctx: Context, call: Call, row: VolumeRow, to: InstanceId): Promise<{ socketPath: string }> {
-  if (!row.encrypted || !row.kms_key_arn) return serve(ctx, row.id, (key) => openAs(ctx.keys, call, key));
+  if (!row.encrypted || !row.kms_key_arn) return serve(ctx, row.id, to, (key) => openAs(ctx.keys, call, key));
   await ensureVolumeGrant(ctx, call, row);
   // Of an attempt that did not come to its end: its record is overwritten below.
   const previous = await attachmentRow(ctx, row.id, to);
@@ -99,7 +117,7 @@ async function serveByGrant(ctx: Context, call: Call, row: VolumeRow, to: Instan
     viaService: ec2Principal(row.region),
     invokedBy: 'AWS Internal',
   };
-  return serve(ctx, row.id, (key) => openAs(ctx.keys, infrastructure, key));
+  return serve(ctx, row.id, to, (key) => openAs(ctx.keys, infrastructure, key));
 }
 
 async function retire(ctx: Context, row: VolumeRow, grantId: string): Promise<void> {
@@ -117,10 +135,14 @@ async function claim(ctx: Context, id: VolumeId, to: AttachTo): Promise<VolumeRo
       .selectFrom('volume_attachments')
       .select('instance_id')
       .where('volume_id', '=', id)
-      .executeTakeFirst();
-    if (held?.instance_id === to.instanceId) return row;
-    if (held) throw refuse('volume-in-use', { volumeId: id, instanceId: held.instance_id });
-    if (row.state !== 'available') throw refuse('volume-state', { volumeId: id, state: row.state });
+      .execute();
+    if (held.some(({ instance_id }) => instance_id === to.instanceId)) return row;
+    if (held[0] && row.multi_attach === 0) {
+      throw refuse('volume-in-use', { volumeId: id, instanceId: held[0].instance_id });
+    }
+    if (held.length >= MULTI_ATTACHMENTS_MAX) throw refuse('multi-attach-limit', { volumeId: id });
+    if (row.state !== (held.length > 0 ? 'in-use' : 'available'))
+      throw refuse('volume-state', { volumeId: id, state: row.state });
     await queries
       .insertInto('volume_attachments')
       .values({
@@ -187,11 +209,17 @@ export async function reopenForInstance(
 ): Promise<{ socketPath: string }> {
   await requireAttachment(ctx, id, instanceId);
   const reason = `${instanceId} ran on with ${id} attached while Ingot restarted`;
-  return serve(ctx, id, (key) => openForSystem(ctx.keys, key, reason));
+  return serve(ctx, id, instanceId, (key) => openForSystem(ctx.keys, key, reason));
 }
 
 export async function closeForInstance(ctx: Context, id: VolumeId, instanceId: InstanceId): Promise<void> {
-  await ctx.volumeLock.run(id, () => ctx.storage.detach(id));
+  await ctx.volumeLock.run(id, async () => {
+    const opened = ctx.openedBy.get(id);
+    opened?.delete(instanceId);
+    if (opened && opened.size > 0) return;
+    ctx.openedBy.delete(id);
+    await ctx.storage.detach(id);
+  });
   const row = await volumeRow(reading(ctx.db), id);
   const attachment = await attachmentRow(ctx, id, instanceId);
   if (!row || !attachment?.grant_id) return;
@@ -222,6 +250,12 @@ export async function detach(
       .where('volume_id', '=', id)
       .where('instance_id', '=', instanceId)
       .execute();
+    const other = await queries
+      .selectFrom('volume_attachments')
+      .select('instance_id')
+      .where('volume_id', '=', id)
+      .executeTakeFirst();
+    if (other) return;
     const { numUpdatedRows } = await queries
       .updateTable('volumes')
       .set({ state: andDelete ? 'deleting' : 'available' })

@@ -2,6 +2,7 @@
 
 import type { Db } from '../db/db.ts';
 import { IntegrityError, Refusal } from '../errors.ts';
+import type { InstanceId, VolumeId } from '../ids.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { KeysOnBehalf } from '../keys/on-behalf.ts';
 import type { Log } from '../log.ts';
@@ -24,6 +25,8 @@ export interface VolumesDeps {
 export interface Context extends VolumesDeps {
   /** Progress of copies in flight, by snapshot id; what stands in the table is what survives a restart. */
   readonly progress: Map<string, string>;
+  /** Which instances have each served volume open: it is served until the last of them has closed it. */
+  readonly openedBy: Map<VolumeId, Set<InstanceId>>;
   /** Keeps what is decided from a volume's record and done to its storage together, one at a time for each volume. */
   readonly volumeLock: KeyedLock;
 }

@@ -11,6 +11,7 @@ import { createEbsDefaults } from './defaults.ts';
 import { deleteVolume, deleteVolumeProgram } from './delete-volume.ts';
 import { createDirectSnapshots, type DirectSnapshots } from './direct.ts';
 import { createVolumeModifications, type VolumeModifications } from './modify-volume.ts';
+import { createSnapshotProofs, type SnapshotProofs } from './prove-snapshot.ts';
 import { resealBaseProgram } from './reseal-base.ts';
 import { deleteSnapshot, emptyBinProgram, restoreSnapshot } from './snapshot-ends.ts';
 import { createSnapshotLocks, type SnapshotLocks } from './snapshot-locks.ts';
@@ -28,6 +29,7 @@ export interface VolumesParts {
   readonly snapshots: Snapshots;
   readonly ebsDefaults: EbsDefaults;
   readonly direct: DirectSnapshots;
+  readonly proofs: SnapshotProofs;
   readonly locks: SnapshotLocks;
   readonly tiers: SnapshotTiers;
   readonly modifications: VolumeModifications;
@@ -42,7 +44,7 @@ export interface CreateVolumesDeps extends VolumesDeps {
 
 /** Registers its job programs, so call it before `jobs.start()`. */
 export function createVolumes(deps: CreateVolumesDeps): VolumesParts {
-  const ctx: Context = { ...deps, progress: new Map(), volumeLock: new KeyedLock() };
+  const ctx: Context = { ...deps, progress: new Map(), volumeLock: new KeyedLock(), openedBy: new Map() };
   const ebsDefaults = createEbsDefaults(deps.db);
   const snapshots = snapshotsOf(ctx, ebsDefaults);
   const volumes = volumesOf(ctx, ebsDefaults, snapshots);
@@ -68,6 +70,7 @@ export function createVolumes(deps: CreateVolumesDeps): VolumesParts {
     snapshots,
     ebsDefaults,
     direct,
+    proofs: createSnapshotProofs(ctx, () => volumes.liveRoots()),
     locks: createSnapshotLocks(deps),
     tiers: createSnapshotTiers(deps),
     modifications: createVolumeModifications(deps),

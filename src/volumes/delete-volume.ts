@@ -62,6 +62,7 @@ export function deleteVolumeProgram(ctx: Context): Program<DeletePayload> {
         // The frozen overlays are still to be sealed into the snapshot.
         if (pending) return { kind: 'nap', ms: SNAPSHOT_PAUSE_MS };
         await ctx.volumeLock.run(id, async () => {
+          ctx.openedBy.delete(id);
           await ctx.storage.detach(id);
           await ctx.storage.deleteOverlays(id);
         });

@@ -16,6 +16,8 @@ export interface VolumeModification {
   readonly original: VolumeSpec;
   readonly target: VolumeSpec;
   readonly at: Date;
+  /** Of the volume, which never changes. */
+  readonly multiAttach: boolean;
 }
 
 export interface VolumeModifications {
@@ -26,11 +28,12 @@ export interface VolumeModifications {
   setAutoEnableIo(tx: Tx, id: VolumeId, on: boolean): Promise<void>;
 }
 
-const modificationOf = (row: ModificationRow): VolumeModification => ({
+const modificationOf = (row: ModificationRow & { readonly multi_attach: 0 | 1 }): VolumeModification => ({
   volumeId: row.volume_id,
   original: JSON.parse(row.original) as VolumeSpec,
   target: JSON.parse(row.target) as VolumeSpec,
   at: new Date(row.modified_at),
+  multiAttach: row.multi_attach === 1,
 });
 
 export function createVolumeModifications(deps: { readonly db: Db; readonly clock: () => Date }): VolumeModifications {
@@ -72,13 +75,14 @@ export function createVolumeModifications(deps: { readonly db: Db; readonly cloc
         .values(row)
         .onConflict((conflict) => conflict.column('volume_id').doUpdateSet(row))
         .execute();
-      return modificationOf(row);
+      return modificationOf({ ...row, multi_attach: volume.multi_attach });
     },
     async list(region, owner) {
       const rows = await reading(deps.db)
         .selectFrom('volume_modifications')
         .innerJoin('volumes', 'volumes.id', 'volume_modifications.volume_id')
         .selectAll('volume_modifications')
+        .select('volumes.multi_attach')
         .where('volumes.region', '=', region)
         .where('volumes.owner_id', '=', owner)
         .execute();

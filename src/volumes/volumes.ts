@@ -129,6 +129,7 @@ export type VolumeRefusalReason =
   | 'encrypted-false-of-encrypted'
   | 'plain-copy-of-encrypted'
   | 'attachment-not-found'
+  | 'multi-attach-limit'
   | 'kms-key-unusable'
   | 'kms-key-not-symmetric';
 
@@ -243,7 +244,7 @@ export interface Volumes {
   reopenForInstance(volume: VolumeId, instanceId: InstanceId): Promise<{ socketPath: string }>;
   /** Stop of the instance: closes the volume and retires the instance's grant; the attachment stays (K-9). */
   closeForInstance(volume: VolumeId, instanceId: InstanceId): Promise<void>;
-  /** Detach: as close, and the attachment goes. */
+  /** Detach: as close, and the attachment goes. `andDelete` holds for the last one. */
   detach(volume: VolumeId, instanceId: InstanceId, options?: { readonly andDelete?: boolean }): Promise<void>;
   /**
    * Gives the place of one attached volume to another, as attach and detach in one: device and DeleteOnTermination are

@@ -9,8 +9,13 @@ import { until } from './support.ts';
 
 const BLOCK = 524_288;
 
-/** Gives the id of an image named `golden`, sealed under the key if one is given; its launches default to IMDSv2. */
-export async function importGolden(config: ClientConfig, image: BootImage, KmsKeyArn?: string): Promise<string> {
+/** Gives the id of an image, sealed under the key if one is given; its launches default to IMDSv2. */
+export async function importGolden(
+  config: ClientConfig,
+  image: BootImage,
+  KmsKeyArn?: string,
+  name = 'golden',
+): Promise<string> {
   const ebs = new EBSClient(config);
   const ec2 = new EC2Client(config);
   const { SnapshotId } = await ebs.send(
@@ -45,7 +50,7 @@ export async function importGolden(config: ClientConfig, image: BootImage, KmsKe
   });
   const { ImageId } = await ec2.send(
     new RegisterImageCommand({
-      Name: 'golden',
+      Name: name,
       Architecture: 'x86_64',
       VirtualizationType: 'hvm',
       RootDeviceName: '/dev/xvda',

@@ -6,10 +6,10 @@ import type { VolumeRecord } from '../../volumes/volumes.ts';
 import type { OperationOf } from '../operation.ts';
 import { authorizeAll, authorizeTagsOnCreate, dryRun, refuseAllBut, requestTagContext } from './common.ts';
 import { newVolumeContext, tokenMismatch } from './create-volume.ts';
-import { requireVolumeId, unsupportedParameter, volumeNotFound } from './errors.ts';
+import { requireVolumeId, volumeNotFound } from './errors.ts';
 import { tagSpecifications } from './tag-specifications.ts';
 import { ownVolume, showVolume, type VolumeDeps, volumeResource } from './volume-shapes.ts';
-import { volumeKind } from './volume-types.ts';
+import { multiAttach, volumeKind } from './volume-types.ts';
 
 const ACTION = 'ec2:CopyVolumes';
 
@@ -30,7 +30,6 @@ export const copyVolumes =
       'Throughput',
       'VolumeType',
     ]);
-    if (input.MultiAttachEnabled) throw unsupportedParameter('MultiAttachEnabled');
     const { SourceVolumeId: id } = input;
     requireVolumeId(id);
     const tags = tagSpecifications(input.TagSpecifications, ['volume']).get('volume');
@@ -42,7 +41,13 @@ export const copyVolumes =
     };
     const sizeGiB = input.Size ?? source?.sizeGiB ?? 0;
     const outcome = source && (await deps.volumes.decideCopy(call, source, asked));
-    const request = source && { availabilityZone: source.availabilityZone, sizeGiB, ...volumeKind(input, sizeGiB) };
+    const kind = source && volumeKind(input, sizeGiB);
+    const request = kind && {
+      availabilityZone: source.availabilityZone,
+      sizeGiB,
+      ...kind,
+      ...multiAttach(input.MultiAttachEnabled, kind),
+    };
     const [permit] = await authorizeAll(deps.authorizer, call, ACTION, [
       await volumeResource(deps, call, source, id),
       {

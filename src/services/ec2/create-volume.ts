@@ -13,10 +13,10 @@ import {
   refuseAllBut,
   requestTagContext,
 } from './common.ts';
-import { ec2Error, missingParameter, requireSnapshotId, unsupportedParameter } from './errors.ts';
+import { ec2Error, missingParameter, requireSnapshotId } from './errors.ts';
 import { tagSpecifications } from './tag-specifications.ts';
 import { requireZone, showVolume, snapshotResource, type VolumeDeps, visibleSnapshot } from './volume-shapes.ts';
-import { volumeKind } from './volume-types.ts';
+import { multiAttach, volumeKind } from './volume-types.ts';
 
 const ACTION = 'ec2:CreateVolume';
 
@@ -73,7 +73,6 @@ async function checkedRequest(
     'Throughput',
     'VolumeType',
   ]);
-  if (input.MultiAttachEnabled) throw unsupportedParameter('MultiAttachEnabled');
   const zone = requireZone(zonesOf(call.region), input);
   if (input.SnapshotId !== undefined && input.SnapshotId !== '') requireSnapshotId(input.SnapshotId);
   const source = input.SnapshotId ? await visibleSnapshot(deps, call, input.SnapshotId) : undefined;
@@ -87,10 +86,12 @@ async function checkedRequest(
       `Volume of ${sizeGiB}GiB is smaller than snapshot '${source.id}', expect size >= ${source.volumeSizeGiB}GiB`,
     );
   }
+  const kind = volumeKind(input, sizeGiB);
   return {
     availabilityZone: zone.name,
     sizeGiB,
-    ...volumeKind(input, sizeGiB),
+    ...kind,
+    ...multiAttach(input.MultiAttachEnabled, kind),
     ...(source && { snapshotId: source.id as SnapshotId }),
     ...(input.Encrypted !== undefined && { encrypted: input.Encrypted }),
     ...(input.KmsKeyId !== undefined && { kmsKeyId: input.KmsKeyId }),

@@ -239,6 +239,11 @@ export const volumeRefusals: RefusalTable<VolumeRefusalReason> = {
       'IncorrectState',
       `Volume '${idOf(facts, 'volume')}' is in the 'available' state, or not attached to ${text(facts.instanceId)}.`,
     ),
+  'multi-attach-limit': ({ facts }) =>
+    ec2Error(
+      'AttachmentLimitExceeded',
+      `The volume '${idOf(facts, 'volume')}' is attached to as many instances as a volume with Multi-Attach can be.`,
+    ),
   'kms-key-unusable': keyRefused('invalid'),
   'kms-key-not-symmetric': keyRefused('invalid'),
 };

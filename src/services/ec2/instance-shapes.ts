@@ -321,6 +321,11 @@ export const instanceRefusals: RefusalTable<
       'InvalidVolume.ZoneMismatch',
       `The volume '${facts.volumeId}' is not in the same availability zone as instance '${facts.instanceId}'`,
     ),
+  'multi-attach-type': ({ facts }) =>
+    ec2Error(
+      'UnsupportedOperation',
+      `The volume '${facts.volumeId}' has Multi-Attach, which the type of instance '${facts.instanceId}' does not take.`,
+    ),
   'root-replacement-under-way': ({ facts }) =>
     ec2Error('IncorrectState', `The root volume of instance '${facts.instanceId}' is already being replaced.`),
   'no-screen': ({ facts }) =>

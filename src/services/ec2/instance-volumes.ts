@@ -65,12 +65,15 @@ export const detachVolume =
     requireVolumeId(input.VolumeId);
     const volume = await deps.volumes.find(call.region, input.VolumeId);
     const own = volume?.ownerId === call.caller.accountId ? volume : undefined;
-    const attachment = own?.attachments[0];
-    const instanceId = input.InstanceId ?? attachment?.instanceId;
+    const attachments = own?.attachments ?? [];
+    const only = attachments.length === 1 ? attachments[0] : undefined;
+    const instanceId = input.InstanceId ?? only?.instanceId;
+    const attachment = attachments.find((each) => each.instanceId === instanceId);
     if (instanceId === undefined) {
       const resource = { arn: ec2Arn(call.region, call.caller.accountId, 'volume', input.VolumeId) };
       await authorizeOne(deps.authorizer, call, 'ec2:DetachVolume', resource);
       if (!own) throw volumeNotFound(input.VolumeId);
+      if (attachments.length > 1) throw missingParameter('instanceId');
       throw ec2Error('IncorrectState', `Volume '${input.VolumeId}' is in the 'available' state.`);
     }
     const { permit } = await useVolumeAndInstance(deps, call, 'ec2:DetachVolume', input.VolumeId, instanceId);

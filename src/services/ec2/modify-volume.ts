@@ -13,7 +13,7 @@ import { ec2Error, missingParameter, requireVolumeId, unsupportedParameter, volu
 import { compileFilters, type FilterReaders } from './filters.ts';
 import { page } from './paging.ts';
 import { ownVolume, type VolumeDeps, volumeResource } from './volume-shapes.ts';
-import { volumeKind } from './volume-types.ts';
+import { multiAttach, volumeKind } from './volume-types.ts';
 
 async function useOwnVolume(
   deps: VolumeDeps,
@@ -42,7 +42,9 @@ export const modifyVolume =
     if ([Size, VolumeType, Iops, Throughput].every((value) => value === undefined)) {
       throw missingParameter('Size, VolumeType, Iops or Throughput');
     }
-    const modification = await deps.db.write((tx) => deps.modifications.modify(tx, volume.id, targetOf(volume, input)));
+    const target = targetOf(volume, input);
+    multiAttach(volume.multiAttach, target);
+    const modification = await deps.db.write((tx) => deps.modifications.modify(tx, volume.id, target));
     return { VolumeModification: shapeOf(modification) };
   };
 
@@ -68,7 +70,7 @@ function targetOf(
   };
 }
 
-function shapeOf({ volumeId, original, target, at }: VolumeModification): Shown {
+function shapeOf({ volumeId, original, target, at, multiAttach }: VolumeModification): Shown {
   return {
     VolumeId: volumeId,
     ModificationState: 'completed',
@@ -79,12 +81,12 @@ function shapeOf({ volumeId, original, target, at }: VolumeModification): Shown 
     OriginalVolumeType: original.volumeType as NonNullable<Shown['OriginalVolumeType']>,
     ...(original.iops !== undefined && { OriginalIops: original.iops }),
     ...(original.throughput !== undefined && { OriginalThroughput: original.throughput }),
-    OriginalMultiAttachEnabled: false,
+    OriginalMultiAttachEnabled: multiAttach,
     TargetSize: target.sizeGiB,
     TargetVolumeType: target.volumeType as NonNullable<Shown['TargetVolumeType']>,
     ...(target.iops !== undefined && { TargetIops: target.iops }),
     ...(target.throughput !== undefined && { TargetThroughput: target.throughput }),
-    TargetMultiAttachEnabled: false,
+    TargetMultiAttachEnabled: multiAttach,
   };
 }
 

@@ -154,6 +154,9 @@ async function requireReplacement(
   if (volume.state !== 'available') {
     throw ec2Error('IncorrectState', `The volume '${id}' is not 'available': ${volume.state}.`);
   }
+  if (volume.multiAttach) {
+    throw invalidParameterValue(`The volume '${id}' has Multi-Attach and cannot be a root volume.`);
+  }
   // BI-13.
   if (root.encrypted && !volume.encrypted) {
     throw invalidParameterValue(

@@ -61,6 +61,15 @@ export function volumeKind(
   };
 }
 
+/** CV-13. */
+export function multiAttach(wanted: boolean | undefined, { volumeType }: VolumeKind): { readonly multiAttach?: true } {
+  if (!wanted) return {};
+  if (volumeType !== 'io1' && volumeType !== 'io2') {
+    throw invalidParameterCombination(`The parameter multiAttachEnabled is not supported for ${volumeType} volumes.`);
+  }
+  return { multiAttach: true };
+}
+
 function within(
   name: string,
   volumeType: string,

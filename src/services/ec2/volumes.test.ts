@@ -131,7 +131,7 @@ test('CV-1 to CV-12: what CreateVolume accepts, echoes and refuses', async () =>
     [{ ...base, VolumeType: 'io1', Size: 4 }, 'MissingParameter'],
     [{ ...base, VolumeType: 'gp2', Throughput: 200 }, 'InvalidParameterCombination'],
     [{ ...base, OutpostArn: 'arn:x' }, 'UnsupportedOperation', 'The parameter OutpostArn is not supported.'],
-    [{ ...base, MultiAttachEnabled: true, VolumeType: 'io1', Iops: 100, Size: 4 }, 'UnsupportedOperation'],
+    [{ ...base, MultiAttachEnabled: true }, 'InvalidParameterCombination'],
   ];
   for (const [input, code, message] of refusals) await fails(make(input), code, message);
   // SH-29: an unshared snapshot of another account is not there.
