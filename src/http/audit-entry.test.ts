@@ -135,7 +135,15 @@ for (const { service, operation, input, output, parameters, response } of CASES)
 }
 
 test('cryptographic and read operations are read-only, management writes are not (kms 26.4)', () => {
-  const readOnly = ['Encrypt', 'GenerateDataKeyWithoutPlaintext', 'ReEncrypt', 'DescribeKey', 'ListGrants', 'Sign'];
+  const readOnly = [
+    'Encrypt',
+    'GenerateDataKeyWithoutPlaintext',
+    'ReEncrypt',
+    'DescribeKey',
+    'ListGrants',
+    'Sign',
+    'Decapsulate',
+  ];
   for (const name of readOnly) assert.equal(isReadOnly('kms', name), true, name);
   const writes = ['CreateGrant', 'RetireGrant', 'RevokeGrant', 'PutKeyPolicy', 'ScheduleKeyDeletion', 'CreateKey'];
   for (const name of writes) assert.equal(isReadOnly('kms', name), false, name);

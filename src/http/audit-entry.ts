@@ -43,6 +43,8 @@ const READ_ONLY: Readonly<Record<string, ReadonlySet<string>>> = {
     'Sign',
     'Verify',
     'DeriveSharedSecret',
+    'Encapsulate',
+    'Decapsulate',
   ]),
   sts: new Set(['AssumeRole', 'AssumeRoleWithSAML', 'AssumeRoleWithWebIdentity', 'AssumeRoot']),
 };

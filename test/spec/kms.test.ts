@@ -202,7 +202,7 @@ describe('KMS on the wire', () => {
       assert.equal(error.name, 'ThrottlingException');
       assert.equal(error.$metadata.httpStatusCode, 400);
     }
-    const patient = await keys(8, new KMSClient({ ...config, maxAttempts: 30 }));
+    const patient = await keys(6, new KMSClient({ ...config, maxAttempts: 30 }));
     assert.deepEqual(
       patient.filter((one) => one.status === 'rejected'),
       [],
