@@ -1,4 +1,4 @@
-/** kill -9 before every commit of the work on volumes, snapshots and images. */
+/** kill -9 before every commit of the work on volumes and snapshots. */
 import { killAtEveryCommit } from './commit-crashes.ts';
 
-killAtEveryCommit(({ name }) => !/Instances/.test(name));
+killAtEveryCommit(({ name }) => !/Instances|Image|CompleteSnapshot/.test(name));
