@@ -5,6 +5,7 @@ import type { Permit } from '../authz/permit.ts';
 import { type AccountId, type Arn, formatArn } from '../ids.ts';
 import type { Tagging } from './entities.ts';
 import { FULL_AWS_ACCESS } from './managed-policies.ts';
+import { NO_PARENT } from './memberships.ts';
 import { putOrganizationTags, removeOrganizationTags } from './organization-tags.ts';
 import { refuse } from './refusals.ts';
 import type { Store, Tables } from './store.ts';
@@ -178,7 +179,12 @@ export function createControlPolicies(store: Store, get: (tables?: Tables) => Pr
     if (target === (await get(tables)).rootId) return true;
     const units = await tables.selectFrom('identity_unit').select('id').where('id', '=', target).execute();
     if (units.length > 0) return true;
-    return (await tables.selectFrom('identity_account').select('id').where('id', '=', target).execute()).length > 0;
+    const account = await tables
+      .selectFrom('identity_account')
+      .select('parent_id')
+      .where('id', '=', target)
+      .executeTakeFirst();
+    return account !== undefined && account.parent_id !== NO_PARENT;
   }
 
   async function attachControlPolicy(

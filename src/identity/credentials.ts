@@ -6,6 +6,7 @@ import { SecretKey } from '../crypto/secret-key.ts';
 import { type AccountId, type Arn, rootArn } from '../ids.ts';
 import { openSecret } from './access-keys.ts';
 import { roleOf, userOf } from './entities.ts';
+import { accountIsClosed } from './memberships.ts';
 import type { Policies } from './policies.ts';
 import type { SessionDetails } from './sessions.ts';
 import { cacheOf, type Store } from './store.ts';
@@ -16,8 +17,13 @@ const CREDENTIALS_CACHED_MAX = 10_000;
 export function createCredentialStore(store: Store, policies: Policies): CredentialStore {
   const cache = cacheOf<Credential>(store, CREDENTIALS_CACHED_MAX);
 
+  /** Principals of a closed account are nobody. */
   async function find(accessKeyId: string): Promise<Credential | undefined> {
-    if (accessKeyId.startsWith('ASIA')) return temporary(accessKeyId);
+    const found = await (accessKeyId.startsWith('ASIA') ? temporary(accessKeyId) : longTerm(accessKeyId));
+    return found && (await accountIsClosed(store.read(), found.caller.accountId)) ? undefined : found;
+  }
+
+  async function longTerm(accessKeyId: string): Promise<Credential | undefined> {
     const rows = await store
       .read()
       .selectFrom('identity_access_key')

@@ -16,7 +16,7 @@ function organizationsWith(parentId: string) {
       managementAccount: account,
       createdAt: new Date(0),
     }),
-    account: async (id: string) =>
+    member: async (id: string) =>
       id === account
         ? { id: account, arn: 'arn:a' as Arn, name: 'a', email: 'a@example.com', parentId, joinedAt: new Date(0) }
         : undefined,
@@ -35,7 +35,7 @@ describe('the place of an account in its organization', () => {
     const place = await organizationPlaceOf(organizationsWith(ids.root), account);
     assert.deepEqual(place?.organizationalUnitArns, []);
   });
-  it('is unknown for a foreign account', async () => {
+  it('is unknown for an account that is not in it', async () => {
     assert.equal(await organizationPlaceOf(organizationsWith(ids.root), '999999999999' as AccountId), undefined);
   });
 });

@@ -8,12 +8,12 @@ export interface OrganizationPlace {
   readonly organizationalUnitArns: readonly string[];
 }
 
-/** `undefined` for an account that is not one of the installation's. */
+/** `undefined` for an account that is not in the organization. */
 export async function organizationPlaceOf(
-  organizations: Pick<Organizations, 'get' | 'account' | 'units'>,
+  organizations: Pick<Organizations, 'get' | 'member' | 'units'>,
   id: AccountId,
 ): Promise<OrganizationPlace | undefined> {
-  const account = await organizations.account(id);
+  const account = await organizations.member(id);
   if (!account) return undefined;
   const units = new Map((await organizations.units()).map((unit) => [unit.id, unit]));
   const arns: string[] = [];

@@ -8,6 +8,7 @@ import type { Tx } from '../db/db.ts';
 import { type AccountId, type Arn, rootArn } from '../ids.ts';
 import { arnIn, attachFullAccess, createControlPolicies } from './control-policies.ts';
 import type { Tagging } from './entities.ts';
+import { createMemberships, NO_PARENT } from './memberships.ts';
 import { putOrganizationTags, removeOrganizationTags } from './organization-tags.ts';
 import { refuse } from './refusals.ts';
 import type { createRoles } from './roles.ts';
@@ -23,6 +24,7 @@ export interface Account {
   readonly alias?: string;
   readonly parentId: string;
   readonly joinedAt: Date;
+  readonly closedAt?: Date;
 }
 export interface Organization {
   readonly id: string;
@@ -76,17 +78,27 @@ export function createOrganizations(store: Store, roles: ReturnType<typeof creat
       ...(row.alias === null ? {} : { alias: row.alias }),
       parentId: row.parent_id,
       joinedAt: new Date(row.joined_at),
+      ...(row.closed_at === null ? {} : { closedAt: new Date(row.closed_at) }),
     };
   }
 
+  /** Any account of the installation, also one that has left the organization. */
   async function account(id: string): Promise<Account | undefined> {
     const rows = await store.read().selectFrom('identity_account').selectAll().where('id', '=', id).execute();
     return rows[0] && accountOf(await get(), rows[0]);
   }
 
+  /** An account of the organization. */
+  async function member(id: string): Promise<Account | undefined> {
+    const found = await account(id);
+    return found?.parentId === NO_PARENT ? undefined : found;
+  }
+
+  /** Those of the organization, or of one parent in it. */
   async function accounts(parentId?: string): Promise<Account[]> {
     const organization = await get();
-    let query = store.read().selectFrom('identity_account').selectAll().orderBy('joined_at').orderBy('id');
+    let query = store.read().selectFrom('identity_account').selectAll().where('parent_id', '!=', NO_PARENT);
+    query = query.orderBy('joined_at').orderBy('id');
     if (parentId !== undefined) query = query.where('parent_id', '=', parentId);
     return (await query.execute()).map((row) => accountOf(organization, row));
   }
@@ -107,7 +119,7 @@ export function createOrganizations(store: Store, roles: ReturnType<typeof creat
     const joinedAt = store.clock().getTime();
     await tables
       .insertInto('identity_account')
-      .values({ id, name, email, alias: null, parent_id: parent, joined_at: joinedAt })
+      .values({ id, name, email, alias: null, parent_id: parent, joined_at: joinedAt, closed_at: null })
       .execute();
   }
 
@@ -232,7 +244,7 @@ export function createOrganizations(store: Store, roles: ReturnType<typeof creat
   ): Promise<void> {
     await store.write(async (tables) => {
       const rows = await tables.selectFrom('identity_account').selectAll().where('id', '=', move.accountId).execute();
-      if (!rows[0]) throw refuse('account-not-found', { account: move.accountId });
+      if (!rows[0] || rows[0].parent_id === NO_PARENT) throw refuse('account-not-found', { account: move.accountId });
       if (rows[0].parent_id !== move.from) throw refuse('source-parent-wrong', { parent: move.from });
       if (!(await parentExists(tables, move.to))) throw refuse('parent-not-found', { parent: move.to });
       await tables
@@ -319,6 +331,7 @@ export function createOrganizations(store: Store, roles: ReturnType<typeof creat
   return {
     get,
     account,
+    member,
     accounts,
     units,
     found,
@@ -331,6 +344,7 @@ export function createOrganizations(store: Store, roles: ReturnType<typeof creat
     renameUnit,
     deleteUnit,
     setAlias,
+    ...createMemberships(store, async (tables) => (await get(tables)).managementAccount),
     ...createControlPolicies(store, get),
   };
 }
@@ -352,6 +366,7 @@ interface AccountRow {
   readonly alias: string | null;
   readonly parent_id: string;
   readonly joined_at: number;
+  readonly closed_at: number | null;
 }
 
 const ADMINISTRATOR = 'arn:aws:iam::aws:policy/AdministratorAccess' as Arn;

@@ -12,6 +12,8 @@ export type IdentityRefusalReason =
   | 'unmodifiable-entity'
   /** Organizations. */
   | 'account-not-found'
+  | 'account-closed'
+  | 'management-account'
   | 'parent-not-found'
   | 'unit-not-found'
   | 'unit-not-empty'

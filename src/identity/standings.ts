@@ -26,7 +26,7 @@ export function createStandings(store: Store, organizations: Organizations): Sta
   const standings = cacheOf<AccountStanding>(store, ACCOUNTS_CACHED_MAX);
 
   async function load(accountId: string): Promise<AccountStanding> {
-    const account = await organizations.account(accountId);
+    const account = await organizations.member(accountId);
     if (!account) return {};
     const organization = await organizations.get();
     const path = await organizations.pathTo(account.parentId);

@@ -9,9 +9,10 @@ export interface IdentityTables {
     name: string;
     email: string;
     alias: string | null;
-    /** Organization root or organizational unit it stands in. */
+    /** Organization root or organizational unit it stands in; empty for an account that has left the organization. */
     parent_id: string;
     joined_at: number;
+    closed_at: number | null;
   };
   /** Without account where it failed. */
   identity_account_request: {
@@ -308,6 +309,12 @@ export const identityMigrations: readonly Migration[] = [
         await sql`insert into identity_attachment (owner_id, policy_arn, policy_name)
           select id, ${arn}, ${name} from identity_role where linked_service = ${service}`.execute(schema);
       }
+    },
+  },
+  {
+    id: 'identity-0004',
+    async up(schema) {
+      await schema.schema.alterTable('identity_account').addColumn('closed_at', 'integer').execute();
     },
   },
 ];

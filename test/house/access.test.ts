@@ -59,6 +59,7 @@ const WORDS: Readonly<Record<string, Words>> = {
   },
   ebs: REST,
   rbin: REST,
+  ingot: REST,
   kms: JSON_1_1,
   cloudtrail: JSON_1_1,
   organizations: JSON_1_1,
@@ -90,7 +91,10 @@ let byPowerless: Outcome[];
 /** What only reads comes first, what ends things last: nothing is missing because of what was called before. */
 function rank({ operation }: Asked): number {
   if (/^(?:Describe|Get|List|Lookup|Simulate)/.test(operation)) return 0;
-  return /^(?:Delete|Deregister|Detach|Disable|Remove|Retire|Revoke|Schedule|Terminate|Untag)/.test(operation) ? 2 : 1;
+  if (operation === 'LeaveOrganization') return 3;
+  return /^(?:Close|Delete|Deregister|Detach|Disable|Remove|Retire|Revoke|Schedule|Terminate|Untag)/.test(operation)
+    ? 2
+    : 1;
 }
 
 before(async () => {

@@ -35,6 +35,8 @@ const WORDS: Readonly<Record<IdentityRefusalReason, Say>> = {
       `Cannot perform the operation on the protected role '${facts.name}' - this role is only modifiable by AWS`,
   ),
   'account-not-found': foreign,
+  'account-closed': foreign,
+  'management-account': foreign,
   'parent-not-found': foreign,
   'unit-not-found': foreign,
   'unit-not-empty': foreign,

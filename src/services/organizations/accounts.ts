@@ -8,6 +8,7 @@ import {
   type OrganizationsDeps,
   organizationsError,
   page,
+  requireMember,
   shownAccount,
   tagContext,
   tagsOf,
@@ -101,7 +102,7 @@ export const listAccountsForParent =
 export const describeAccount =
   (deps: OrganizationsDeps): OperationOf<aws.DescribeAccountCommand> =>
   async (call, input) => {
-    const account = await deps.identity.organizations.account(input.AccountId ?? '');
+    const account = await deps.identity.organizations.member(input.AccountId ?? '');
     await authorizeManagement(deps, call, 'organizations:DescribeAccount', account?.arn ?? '*');
     if (!account) {
       throw organizationsError('AccountNotFoundException', "You specified an account that doesn't exist.");
@@ -110,11 +111,43 @@ export const describeAccount =
     return { Account: shownAccount(account, managementAccount) };
   };
 
+/** The account's principals are refused from then on; what it owns stays. */
+export const closeAccount =
+  (deps: OrganizationsDeps): OperationOf<aws.CloseAccountCommand> =>
+  async (call, input) => {
+    const id = input.AccountId ?? '';
+    const account = await deps.identity.organizations.member(id);
+    const permit = await authorizeManagement(deps, call, 'organizations:CloseAccount', account?.arn ?? '*');
+    await deps.identity.organizations.closeAccount(permit, id);
+    return {};
+  };
+
+export const removeAccountFromOrganization =
+  (deps: OrganizationsDeps): OperationOf<aws.RemoveAccountFromOrganizationCommand> =>
+  async (call, input) => {
+    const id = input.AccountId ?? '';
+    const arn = (await deps.identity.organizations.member(id))?.arn ?? '*';
+    const permit = await authorizeManagement(deps, call, 'organizations:RemoveAccountFromOrganization', arn);
+    await deps.identity.organizations.leave(permit, id);
+    return {};
+  };
+
+/** A member account goes by itself. */
+export const leaveOrganization =
+  (deps: OrganizationsDeps): OperationOf<aws.LeaveOrganizationCommand> =>
+  async (call) => {
+    const permit = await deps.authorizer.authorize(call, 'organizations:LeaveOrganization', { arn: '*' });
+    await requireMember(deps, call);
+    await deps.identity.organizations.leave(permit, call.caller.accountId);
+    return {};
+  };
+
 /** Any account of the organization may ask. */
 export const describeOrganization =
   (deps: OrganizationsDeps): OperationOf<aws.DescribeOrganizationCommand> =>
   async (call) => {
     await deps.authorizer.authorize(call, 'organizations:DescribeOrganization', { arn: '*' });
+    await requireMember(deps, call);
     const organization = await deps.identity.organizations.get();
     const management = await deps.identity.organizations.account(organization.managementAccount);
     return {
@@ -133,7 +166,7 @@ export const describeOrganization =
 export const moveAccount =
   (deps: OrganizationsDeps): OperationOf<aws.MoveAccountCommand> =>
   async (call, input) => {
-    const account = await deps.identity.organizations.account(input.AccountId ?? '');
+    const account = await deps.identity.organizations.member(input.AccountId ?? '');
     const permit = await authorizeManagement(deps, call, 'organizations:MoveAccount', account?.arn ?? '*');
     const move = {
       accountId: input.AccountId ?? '',

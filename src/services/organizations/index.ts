@@ -24,6 +24,9 @@ export function organizationsService(deps: OrganizationsDeps): Service {
     DescribeAccount: accounts.describeAccount(deps),
     DescribeOrganization: accounts.describeOrganization(deps),
     MoveAccount: accounts.moveAccount(deps),
+    CloseAccount: accounts.closeAccount(deps),
+    RemoveAccountFromOrganization: accounts.removeAccountFromOrganization(deps),
+    LeaveOrganization: accounts.leaveOrganization(deps),
 
     ListRoots: units.listRoots(deps),
     CreateOrganizationalUnit: units.createOrganizationalUnit(deps),
@@ -80,6 +83,11 @@ const WORDS: Readonly<Record<IdentityRefusalReason, Say>> = {
       },
     ),
   'account-not-found': say('AccountNotFoundException', "You specified an account that doesn't exist."),
+  'account-closed': say('AccountAlreadyClosedException', 'You attempted to close an account that is already closed.'),
+  'management-account': () =>
+    organizationsError('ConstraintViolationException', 'You cannot close the management account.', {
+      Reason: 'CANNOT_CLOSE_MANAGEMENT_ACCOUNT',
+    }),
   'parent-not-found': say(
     'DestinationParentNotFoundException',
     "We can't find the destination container (a root or OU) with the ParentId that you specified.",
@@ -139,6 +147,23 @@ function translate(error: unknown, _call: unknown, operation: string): Error | u
   }
   if (error instanceof Refusal && Object.hasOwn(WORDS, error.reason)) {
     const said = WORDS[error.reason as IdentityRefusalReason](error.facts);
+    const leaving = operation === 'LeaveOrganization' || operation === 'RemoveAccountFromOrganization';
+    if (leaving && error.reason === 'management-account') {
+      return new ApiError(
+        'MasterCannotLeaveOrganizationException',
+        'You cannot remove the management account from an organization.',
+        { cause: error },
+      );
+    }
+    if (leaving && error.reason === 'account-closed') {
+      return new ApiError(
+        'ConstraintViolationException',
+        'You cannot remove a suspended account from an organization.',
+        {
+          cause: error,
+        },
+      );
+    }
     const missingParent = said.code === 'DestinationParentNotFoundException' && operation !== 'MoveAccount';
     const code = missingParent ? 'ParentNotFoundException' : said.code;
     return new ApiError(code, said.message, { status: said.status, members: said.members, cause: error });

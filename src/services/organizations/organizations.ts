@@ -33,10 +33,17 @@ export async function authorizeManagement<Action extends `organizations:${string
 ): Promise<Permit<Action>> {
   const permit = await deps.authorizer.authorize(call, action, { arn }, context);
   const { managementAccount } = await deps.identity.organizations.get();
+  await requireMember(deps, call);
   if (call.caller.accountId !== managementAccount) {
     throw organizationsError('AccessDeniedException', "You don't have permissions to access this resource.");
   }
   return permit;
+}
+
+/** An account that has left knows of no organization. */
+export async function requireMember(deps: OrganizationsDeps, call: Call): Promise<void> {
+  if (await deps.identity.organizations.member(call.caller.accountId)) return;
+  throw organizationsError('AWSOrganizationsNotInUseException', 'Your account is not a member of an organization.');
 }
 
 export function shownAccount(account: Account, managementAccount: string) {
@@ -45,8 +52,8 @@ export function shownAccount(account: Account, managementAccount: string) {
     Arn: account.arn,
     Email: account.email,
     Name: account.name,
-    Status: 'ACTIVE' as const,
-    State: 'ACTIVE' as const,
+    Status: account.closedAt ? ('SUSPENDED' as const) : ('ACTIVE' as const),
+    State: account.closedAt ? ('SUSPENDED' as const) : ('ACTIVE' as const),
     JoinedMethod: account.id === managementAccount ? ('INVITED' as const) : ('CREATED' as const),
     JoinedTimestamp: account.joinedAt,
   };

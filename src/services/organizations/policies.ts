@@ -135,7 +135,7 @@ async function place(deps: OrganizationsDeps, id: string): Promise<Place | undef
     const arn = `arn:aws:organizations::${organization.managementAccount}:root/${organization.id}/${id}` as Arn;
     return { id, arn, name: 'Root', type: 'ROOT' };
   }
-  const account = await organizations.account(id);
+  const account = await organizations.member(id);
   if (account) return { id, arn: account.arn, name: account.name, type: 'ACCOUNT' };
   const unit = (await organizations.units()).find((one) => one.id === id);
   return unit && { id, arn: unit.arn, name: unit.name, type: 'ORGANIZATIONAL_UNIT' };

@@ -15,7 +15,7 @@ import {
 async function arnOf({ identity: { organizations } }: OrganizationsDeps, id: string): Promise<Arn | undefined> {
   const { id: organization, rootId, managementAccount } = await organizations.get();
   if (id === rootId) return `arn:aws:organizations::${managementAccount}:root/${organization}/${rootId}` as Arn;
-  if (/^\d{12}$/.test(id)) return (await organizations.account(id))?.arn;
+  if (/^\d{12}$/.test(id)) return (await organizations.member(id))?.arn;
   if (id.startsWith('ou-')) return (await organizations.units()).find((unit) => unit.id === id)?.arn;
   const policy = await organizations.controlPolicy(id);
   return policy?.awsManaged ? undefined : policy?.arn;

@@ -102,7 +102,7 @@ export const listParents =
   async (call, input) => {
     await authorizeManagement(deps, call, 'organizations:ListParents');
     const child = input.ChildId ?? '';
-    const account = await deps.identity.organizations.account(child);
+    const account = await deps.identity.organizations.member(child);
     const unit = (await deps.identity.organizations.units()).find((one) => one.id === child);
     const parent = account?.parentId ?? unit?.parentId;
     if (parent === undefined) {

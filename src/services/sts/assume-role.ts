@@ -71,7 +71,7 @@ export const assumeRole =
     };
   };
 
-/** A role that does not exist is denied in the same words (8.9). */
+/** A role that does not exist, or whose account is closed, is denied in the same words (8.9). */
 async function authorized(
   sts: Sts,
   call: Call,
@@ -81,7 +81,8 @@ async function authorized(
   const entity = parseEntityArn(arn)!;
   const found = await sts.identity.roles.lookUp(entity.accountId, entity.name);
   // Names are unique ignoring case, but an ARN names one role exactly.
-  const role = found?.arn === arn ? found : undefined;
+  const closed = await sts.identity.organizations.isClosed(entity.accountId);
+  const role = found?.arn === arn && !closed ? found : undefined;
   const resource = {
     arn,
     accountId: entity.accountId,
