@@ -26,6 +26,8 @@ export interface AuditEntry {
   /** Also shown to these accounts, with a shared event id (kms 26.6). */
   readonly otherAccounts?: readonly AccountId[];
   readonly eventType?: 'AwsApiCall' | 'AwsServiceEvent';
+  /** `AWS Internal` where a service calls KMS (kms 27.2). */
+  readonly vpcEndpointId?: string;
 }
 
 export interface Audit {

@@ -355,6 +355,7 @@ function eventDocument(
     managementEvent: true,
     recipientAccountId: recipient,
     ...(sharedEventId && { sharedEventID: sharedEventId }),
+    ...(entry.vpcEndpointId && { vpcEndpointId: entry.vpcEndpointId }),
     eventCategory: 'Management',
   };
 }

@@ -74,6 +74,7 @@ export function createKeysOnBehalf(
       audit.record({
         call: { ...call, audit: trail.notes },
         eventSource: 'kms.amazonaws.com',
+        vpcEndpointId: 'AWS Internal',
         eventName,
         readOnly,
         requestParameters,

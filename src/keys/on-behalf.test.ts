@@ -31,6 +31,9 @@ interface TrailDocument {
   readonly requestParameters: unknown;
   readonly responseElements: unknown;
   readonly readOnly: boolean;
+  readonly sourceIPAddress: string;
+  readonly userAgent: string;
+  readonly vpcEndpointId: string;
   readonly resources: unknown;
   readonly sharedEventID?: string;
   readonly userIdentity: { readonly invokedBy?: string };
@@ -235,6 +238,10 @@ test('kms 27.2, 27.4: each call leaves one record in CloudTrail shape, also when
   assert.equal(made.responseElements, null);
   assert.equal(made.readOnly, true);
   assert.equal(made.userIdentity.invokedBy, 'ec2-frontend-api.amazonaws.com');
+  assert.deepEqual(
+    [made.sourceIPAddress, made.userAgent, made.vpcEndpointId],
+    ['ec2-frontend-api.amazonaws.com', 'ec2-frontend-api.amazonaws.com', 'AWS Internal'],
+  );
   assert.deepEqual(made.resources, [{ accountId: world.account, type: 'AWS::KMS::Key', ARN: key }]);
   assert.deepEqual(opened.requestParameters, { encryptionContext: CONTEXT, encryptionAlgorithm: 'SYMMETRIC_DEFAULT' });
   assert.match(opened.additionalEventData.keyMaterialId, /^[0-9a-f]{64}$/);

@@ -114,7 +114,7 @@ test('kms 16.1 to 16.3, 16.5 to 16.7: rotation by schedule and on demand opens w
   assert.equal(again.KeyMaterialId, now.CurrentKeyMaterialId);
 });
 
-test('kms 16.4, 16.6: a disabled key catches up when enabled; on demand has its limit', async () => {
+test('kms 16.4, 16.6, 26.7: a disabled key catches up when enabled; on demand has its limit', async () => {
   await using world = await openKms();
   const { KeyId, Arn, CurrentKeyMaterialId } = await newKey(world);
   await world.as(world.root, 'EnableKeyRotation', { KeyId, RotationPeriodInDays: 90 });
@@ -127,6 +127,12 @@ test('kms 16.4, 16.6: a disabled key catches up when enabled; on demand has its 
   );
   await world.as(world.root, 'EnableKey', { KeyId });
   assert.notEqual((await describe(world, KeyId)).CurrentKeyMaterialId, CurrentKeyMaterialId);
+  const place = { account: world.account, region: world.callOf(world.root).region, limit: 10 };
+  const events = await world.audit.lookUp({ ...place, attribute: { key: 'EventName', value: 'RotateKey' } });
+  assert.deepEqual(
+    events.map((event) => JSON.parse(event.document).eventType),
+    ['AwsServiceEvent'],
+  );
   await world.as(world.root, 'ScheduleKeyDeletion', { KeyId });
   const status = async () => (await world.as(world.root, 'GetKeyRotationStatus', { KeyId })).KeyRotationEnabled;
   assert.equal(await status(), false);
