@@ -14,7 +14,7 @@ import { encryptionOf } from './image-steps.ts';
 import type { Plan } from './plan.ts';
 import { type PublishedImage, readDefaults, readPublished } from './published.ts';
 import { targetAt } from './region-plan.ts';
-import { type Site, siteKey } from './sites.ts';
+import type { Site } from './sites.ts';
 import type { Encryption } from './step.ts';
 
 export interface Proof {
@@ -41,15 +41,20 @@ export async function prove(plan: Plan, signal: AbortSignal): Promise<Proof[]> {
     const holder = manifest.mode === 'reencrypt' ? sites.at(account, region) : own;
     if (holder !== own && !reachable) continue;
     const image = targetAt(await readPublished(holder, manifest, signal), manifest.version).available;
-    const principal = readPrincipal(reachable ? sites.roleArn(account) : account, account);
-    const told = { account, region, principal: principal.arn };
-    if (!image) {
-      proofs.push({ ...told, verdict: 'cannot launch', why: ['there is no image'] });
-      continue;
-    }
+    const principals = [
+      readPrincipal(reachable ? sites.roleArn(account) : account, account),
+      ...(manifest.autoScaling ? [readPrincipal('autoscaling', account)] : []),
+    ];
     const views = await sites.views(region, reachable ? [account] : []);
     const there = reachable ? sites.at(account, region) : undefined;
-    proofs.push({ ...told, imageId: image.imageId, ...(await judge(views, there, principal, image, holder, signal)) });
+    for (const principal of principals) {
+      const told = { account, region, principal: principal.arn };
+      if (!image) proofs.push({ ...told, verdict: 'cannot launch', why: ['there is no image'] });
+      else {
+        const judged = await judge(views, there, principal, image, holder, signal);
+        proofs.push({ ...told, imageId: image.imageId, ...judged });
+      }
+    }
   }
   return proofs;
 }
@@ -75,7 +80,7 @@ async function judge(
     await judgeNeed(views, principal, need, denied, unknown);
   }
   if (!defaults) unknown.push(`the default key of ${principal.account} is not seen: its role cannot be assumed`);
-  else denied.push(...(await dryRun(there!, image.image, signal, unknown)));
+  else if (principal.kind === 'role') denied.push(...(await dryRun(there!, image.image, signal, unknown)));
   const verdict = denied.length > 0 ? 'cannot launch' : unknown.length > 0 ? 'not known' : 'can launch';
   const why = [...new Set([...denied, ...unknown])];
   return { verdict, why, ...(defaults ? { encryption: encryptionOf(effective) } : {}) };
@@ -154,4 +159,3 @@ async function dryRun({ aws }: Site, image: Image, signal: AbortSignal, unknown:
 
 /** The consumers that cannot launch: what makes an apply fail. */
 export const failing = (proofs: readonly Proof[]) => proofs.filter(({ verdict }) => verdict === 'cannot launch');
-export const placeOf = (proof: Proof) => siteKey(proof);

@@ -81,7 +81,11 @@ export function shareStep(
       const imageId = images.get(siteKey(site))!;
       await permit(site, imageId, add, [], signal);
       await permit(site, imageId, [], remove, signal);
-      return `${imageId}: ${what}`;
+      const told = [
+        ...(add.length > 0 ? [`is shared with ${add.map(readerName).join(', ')}`] : []),
+        ...(remove.length > 0 ? [`is taken back from ${remove.map(readerName).join(', ')}`] : []),
+      ];
+      return `${imageId} ${told.join(' and ')}`;
     },
   };
 }

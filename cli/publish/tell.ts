@@ -60,11 +60,12 @@ export function refusalText({ refusals }: Plan): string {
 }
 
 export function proofText(proofs: readonly Proof[]): string {
-  const rows = proofs.map(({ account, region, imageId, verdict, encryption, why }) => {
+  const rows = proofs.map(({ account, region, imageId, principal, verdict, encryption, why }) => {
     const how = [...(encryption ? [encryptionText(encryption)] : []), ...why];
-    return [region, account, imageId ?? '', verdict, wrapped(shortKeys(how.join('; '), region))];
+    const who = principal.split(/[:/]/).at(-1) ?? '';
+    return [region, account, who, imageId ?? '', verdict, wrapped(shortKeys(how.join('; '), region))];
   });
-  return table(['REGION', 'ACCOUNT', 'IMAGE', 'VERDICT', 'ITS VOLUMES'], rows);
+  return table(['REGION', 'ACCOUNT', 'AS', 'IMAGE', 'VERDICT', 'VOLUMES'], rows);
 }
 
 /** ARNs of keys of the row's own region by account and id: `111122223333:key/…`. */

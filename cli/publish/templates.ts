@@ -220,7 +220,7 @@ export async function moveBackSteps(
   const { versions } = await withVersions(site, { LaunchTemplateId: id }, signal);
   const isOff = ({ LaunchTemplateData }: LaunchTemplateVersion) =>
     !imageIds.includes(LaunchTemplateData?.ImageId ?? '');
-  const back = versions.find(isOff);
+  const back = versions.find((one) => one.LaunchTemplateData?.ImageId !== undefined && isOff(one));
   if (!back) return undefined;
   const to = String(back.VersionNumber);
   const { account, region } = site;
@@ -250,7 +250,7 @@ export async function moveBackSteps(
           LaunchTemplateId: id,
           SourceVersion: to,
           VersionDescription: `as version ${to}: the image of version ${latest.VersionNumber} is retired`,
-          LaunchTemplateData: {},
+          LaunchTemplateData: { ImageId: back.LaunchTemplateData!.ImageId! },
         });
         const { LaunchTemplateVersion: made } = await site.aws.ec2.send(command, { abortSignal: signal });
         return `${name} has version ${made!.VersionNumber}, as version ${to}`;

@@ -1,4 +1,6 @@
 /** A publisher and accounts of its organization on one server, and `ingot publish` as the publisher runs it. */
+
+import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -8,10 +10,13 @@ import { CompleteSnapshotCommand, EBSClient, PutSnapshotBlockCommand, StartSnaps
 import {
   DescribeImageAttributeCommand,
   DescribeImagesCommand,
+  DescribeInstancesCommand,
   DescribeSnapshotsCommand,
   EC2Client,
   type Image,
   RegisterImageCommand,
+  RunInstancesCommand,
+  TerminateInstancesCommand,
   waitUntilSnapshotCompleted,
 } from '@aws-sdk/client-ec2';
 import { AttachUserPolicyCommand, CreateAccessKeyCommand, CreateUserCommand, IAMClient } from '@aws-sdk/client-iam';
@@ -49,6 +54,7 @@ export interface ApplyShown extends PlanShown {
   readonly proofs: readonly {
     readonly account: string;
     readonly region: string;
+    readonly principal: string;
     readonly verdict: string;
     readonly why: readonly string[];
     readonly encryption?: { readonly encrypted: boolean; readonly key?: string };
@@ -226,6 +232,33 @@ export class PublishRig implements AsyncDisposable {
     const { code, stdout, stderr } = await this.run([...args, '--json'], credentials);
     if (!stdout) throw new Error(`ingot publish ${args.join(' ')} ended with ${code} and told nothing: ${stderr}`);
     return { ...(JSON.parse(stdout) as Shown), code, stderr };
+  }
+
+  /** Applies, sees each consumer proven, and nothing left to do. */
+  async applied(file: string, args: readonly string[] = []): Promise<ApplyShown> {
+    const told = await this.told<ApplyShown>(['apply', file, ...args]);
+    assert.equal(told.code, 0, told.stderr);
+    for (const proof of told.proofs) assert.equal(proof.verdict, 'can launch', JSON.stringify(proof));
+    const again = await this.told<ApplyShown>(['apply', file, ...args]);
+    assert.equal(again.code, 0, again.stderr);
+    assert.deepEqual(again.steps, [], 'a second apply finds nothing to do');
+    return told;
+  }
+
+  /** State in which an instance of the AMI ends up that the account launches. */
+  async launched(imageId: string, account: string, region = HOME) {
+    const ec2 = await this.ec2(region, account);
+    const { Instances } = await ec2.send(
+      new RunInstancesCommand({ ImageId: imageId, MinCount: 1, MaxCount: 1, InstanceType: 't3.micro' }),
+    );
+    const InstanceIds = [Instances![0]!.InstanceId!];
+    for (;;) {
+      const { Reservations } = await ec2.send(new DescribeInstancesCommand({ InstanceIds }));
+      const instance = Reservations![0]!.Instances![0]!;
+      if (instance.State?.Name === 'pending' || instance.State?.Name === 'shutting-down') continue;
+      if (instance.State?.Name === 'running') await ec2.send(new TerminateInstancesCommand({ InstanceIds }));
+      return instance.State?.Name;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
