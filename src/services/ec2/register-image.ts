@@ -32,12 +32,26 @@ function bootAttributes(input: RegisterImageRequest): Partial<ImageRecord> {
   if (tpmSupport && bootMode !== 'uefi') {
     throw invalidParameterCombination('The parameter TpmSupport requires the parameter BootMode to be uefi.');
   }
+  if (input.UefiData) requireVariableStore(input.UefiData, bootMode);
   return {
     ...(bootMode && { bootMode }),
     ...(tpmSupport && { tpmSupport }),
     ...(imdsSupport && { imdsSupport }),
     ...(input.UefiData ? { uefiData: input.UefiData } : {}),
   };
+}
+
+const VARIABLE_STORE_BYTES_MAX = 64 * 1024;
+
+function requireVariableStore(text: string, bootMode: ImageRecord['bootMode']): void {
+  if (bootMode !== 'uefi' && bootMode !== 'uefi-preferred') {
+    throw invalidParameterCombination('The parameter UefiData requires the parameter BootMode to be uefi.');
+  }
+  const bytes = Buffer.from(text, 'base64');
+  if (bytes.toString('base64') !== text) throw invalidParameterValue('The parameter UefiData is not BASE64.');
+  if (bytes.byteLength > VARIABLE_STORE_BYTES_MAX) {
+    throw invalidParameterValue(`The parameter UefiData is limited to ${VARIABLE_STORE_BYTES_MAX} bytes.`);
+  }
 }
 
 export const registerImage =

@@ -30,7 +30,7 @@ import {
 } from './errors.ts';
 import { imageContext } from './image-access.ts';
 import { type InstanceDeps, showTags, useInstance } from './instance-shapes.ts';
-import { requireImage } from './run-instances-request.ts';
+import { refuseWithoutDevices, requireImage } from './run-instances-request.ts';
 import { tagSpecifications } from './tag-specifications.ts';
 import { snapshotResource, volumeResource } from './volume-shapes.ts';
 
@@ -174,6 +174,7 @@ async function requireSameKind(
   id: string,
 ): Promise<ImageRecord> {
   const image = await requireImage(deps, call, id);
+  refuseWithoutDevices(image);
   const differs = (['architecture', 'virtualizationType', 'platformDetails'] as const).find(
     (what) => image[what] !== record[what],
   );

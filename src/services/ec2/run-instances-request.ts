@@ -144,6 +144,17 @@ export function requireFit(image: ImageRecord, type: InstanceType): void {
   if (image.bootMode === 'uefi' && !type.bootModes.includes('uefi')) {
     throw invalidParameterCombination(`Boot mode 'uefi' of the AMI is not supported by instance type '${type.name}'.`);
   }
+  refuseWithoutDevices(image);
+}
+
+/** What an image wants of its machine and no machine here has: it is not launched without it in silence (L-16). */
+export function refuseWithoutDevices({ id, tpmSupport, uefiData }: ImageRecord): void {
+  if (tpmSupport)
+    throw ec2Error('Unsupported', `The image '${id}' needs a TPM (${tpmSupport}), which no instance has.`);
+  if (uefiData) {
+    const text = `The image '${id}' has UefiData, and the variables of a machine's firmware cannot be given to it.`;
+    throw ec2Error('Unsupported', text);
+  }
 }
 
 export interface Placement {
@@ -208,6 +219,7 @@ function primaryInterface(
       'Description',
       'DeviceIndex',
       'Groups',
+      'NetworkCardIndex',
       'PrivateIpAddress',
       'SubnetId',
     ],
@@ -218,6 +230,7 @@ function primaryInterface(
   if (wanted !== undefined && wanted !== deps.guestsAreReached) {
     throw unsupportedParameter('NetworkInterface.AssociatePublicIpAddress');
   }
+  if ((link.NetworkCardIndex ?? 0) !== 0) throw unsupportedParameter('NetworkInterface.NetworkCardIndex');
   if ((link.DeviceIndex ?? 0) !== 0) throw invalidParameterValue('The network interface has DeviceIndex 0.');
   if (input.SubnetId || input.SecurityGroupIds?.length || input.SecurityGroups?.length) {
     throw invalidParameterCombination(
