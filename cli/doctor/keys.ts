@@ -161,6 +161,11 @@ async function access(
       );
     }
   }
+  const soFar = verdicts.filter(
+    (one) =>
+      one.verdict === 'unknown' && one.otherwise === 'allowed' && !denied.some(({ action }) => action === one.action),
+  );
+  if (soFar.length > 0) ledger.ok(`as far as could be seen, ${principal.arn} may ${names(soFar)} on ${key.arn}`);
   const allowed = verdicts.filter(({ verdict }) => verdict === 'allowed');
   if (allowed.length > 0) ledger.ok(`${principal.arn} may ${names(allowed)} on ${key.arn}`);
   const need = needs.find(({ side }) => side === 'target') ?? needs[0];

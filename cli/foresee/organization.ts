@@ -10,7 +10,7 @@ import {
 } from '@aws-sdk/client-organizations';
 import type { Aws } from '../aws.ts';
 import type { PlacedPolicy } from './identity-policies.ts';
-import type { Seen, Views } from './views.ts';
+import type { Seen, Unseen, Views } from './views.ts';
 
 export interface Standing {
   readonly organizationId?: string;
@@ -27,7 +27,7 @@ const NONE = { seen: true, value: [] } as const;
 export function standingOf(views: Views, account: string): Promise<Standing> {
   return views.once(`standing ${account}`, async () => {
     const organization = await organizationOf(views, account);
-    if (!organization.seen) return { serviceControl: organization, resourceControl: organization };
+    if (!organization.seen) return unseenControls(organization);
     const { value: found } = organization;
     if (!found) return { serviceControl: NONE, resourceControl: NONE };
     const organizationId = found.Id ?? '';
@@ -45,7 +45,7 @@ export function standingOf(views: Views, account: string): Promise<Standing> {
       (aws) => pathTo(aws, account),
       from,
     );
-    if (!path.seen) return { organizationId, managementAccount: manager, serviceControl: path, resourceControl: path };
+    if (!path.seen) return { organizationId, managementAccount: manager, ...unseenControls(path) };
     const levels = [...path.value, account];
     return {
       organizationId,
@@ -55,6 +55,18 @@ export function standingOf(views: Views, account: string): Promise<Standing> {
       resourceControl: await controls(views, from, manager, levels, 'RESOURCE_CONTROL_POLICY'),
     };
   });
+}
+
+/** Two layers: one may be answered for otherwise, and the other not. */
+function unseenControls(unseen: Unseen): Pick<Standing, 'serviceControl' | 'resourceControl'> {
+  const { wants, account, what } = unseen;
+  const of = (type: string): Unseen => ({
+    seen: false,
+    what: `${what}, and so its ${type} control policies,`,
+    wants,
+    account,
+  });
+  return { serviceControl: of('service'), resourceControl: of('resource') };
 }
 
 /** The organization of an account, `undefined` where it is in none. */
