@@ -1,43 +1,30 @@
 /** Statements of the specification on keys, copies, defaults and rights, one by one, on real storage and keys. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { Image, Snapshot, Volume } from '@aws-sdk/client-ec2';
 import type { Call } from '../../src/authz/caller.ts';
 import { systemPermit } from '../../src/authz/permit.ts';
 import { type Arn, newEc2Id, parseArn } from '../../src/ids.ts';
 import { isRegion } from '../../src/network/regions.ts';
 import { startSnapshot } from '../../src/services/ebs/start-snapshot.ts';
-import { imageIn, openTestEc2, refused, type TestEc2 } from '../../src/services/ec2/test-ec2.ts';
+import { imageIn, refused } from '../../src/services/ec2/test-ec2.ts';
+import {
+  build,
+  keyC as defaultKey,
+  fresh,
+  keyA,
+  keyB,
+  plain,
+  prod,
+  sealed,
+  test,
+} from '../../src/services/ec2/test-images.ts';
 import { kmsService } from '../../src/services/kms/index.ts';
 import { OTHER_REGION, REGION, until } from '../../src/volumes/test-volumes.ts';
 import type { SnapshotRecord } from '../../src/volumes/volumes.ts';
 
 const ZONE = `${REGION}a`;
 const DAY_MS = 86_400_000;
-
-let test: TestEc2;
-let build: Call;
-let prod: Call;
-let keyA: Arn;
-let keyB: Arn;
-let defaultKey: Arn;
-let plain: SnapshotRecord;
-let sealed: SnapshotRecord;
-let count = 0;
-const fresh = (what: string) => `${what} ${++count}`;
-
-before(async () => {
-  test = await openTestEc2();
-  build = test.as(test.build);
-  prod = test.as(test.prod);
-  keyA = await test.key(build, [
-    { Effect: 'Allow', Principal: { AWS: [test.build, test.prod] }, Action: 'kms:*', Resource: '*' },
-  ]);
-  [keyB, defaultKey] = [await test.key(build), await test.key(build)];
-  plain = await test.snapshot(build);
-  sealed = await test.snapshot(build, { encrypted: true, keyArn: keyA });
-});
-after(() => test[Symbol.asyncDispose]());
 
 /** The volume in the end, or `undefined` where it vanished. */
 async function volume(call: Call, input: object): Promise<Volume | undefined> {

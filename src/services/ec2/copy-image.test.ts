@@ -1,35 +1,10 @@
 /** CopyImage on real storage and keys: table 1.5, and what a copy carries over. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import type { Call } from '../../authz/caller.ts';
+import { after, describe, it } from 'node:test';
 import type { Arn } from '../../ids.ts';
 import { OTHER_REGION, REGION, until } from '../../volumes/test-volumes.ts';
-import type { SnapshotRecord } from '../../volumes/volumes.ts';
-import { imageIn, openTestEc2, refused, type TestEc2 } from './test-ec2.ts';
-
-let test: TestEc2;
-let build: Call;
-let prod: Call;
-let keyA: Arn;
-let plain: SnapshotRecord;
-let sealed: SnapshotRecord;
-let count = 0;
-const fresh = (what: string) => `${what} ${++count}`;
-
-before(async () => {
-  test = await openTestEc2();
-  build = test.as(test.build);
-  prod = test.as(test.prod);
-  keyA = await test.key(build, [
-    { Effect: 'Allow', Principal: { AWS: [test.build, test.prod] }, Action: 'kms:*', Resource: '*' },
-  ]);
-  plain = await test.snapshot(build);
-  sealed = await test.snapshot(build, { encrypted: true, keyArn: keyA });
-});
-after(() => test[Symbol.asyncDispose]());
-
-const share = (call: Call, ImageId: string, Add: object[]) =>
-  test.call(call, 'ModifyImageAttribute', { ImageId, LaunchPermission: { Add } });
+import { imageIn, refused } from './test-ec2.ts';
+import { build, fresh, keyA, plain, prod, sealed, share, test } from './test-images.ts';
 
 describe('CopyImage, table 1.5', () => {
   type Source = 'plain' | 'own' | 'shared';

@@ -1,32 +1,9 @@
 /** DescribeImages: pages, filters and the errors of 7.2. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { Call } from '../../authz/caller.ts';
-import type { Arn } from '../../ids.ts';
-import type { SnapshotRecord } from '../../volumes/volumes.ts';
-import { openTestEc2, refused, type TestEc2 } from './test-ec2.ts';
-
-let test: TestEc2;
-let build: Call;
-let prod: Call;
-let keyA: Arn;
-let plain: SnapshotRecord;
-let sealed: SnapshotRecord;
-
-before(async () => {
-  test = await openTestEc2();
-  build = test.as(test.build);
-  prod = test.as(test.prod);
-  keyA = await test.key(build, [
-    { Effect: 'Allow', Principal: { AWS: [test.build, test.prod] }, Action: 'kms:*', Resource: '*' },
-  ]);
-  plain = await test.snapshot(build);
-  sealed = await test.snapshot(build, { encrypted: true, keyArn: keyA });
-});
-after(() => test[Symbol.asyncDispose]());
-
-const share = (call: Call, ImageId: string, Add: object[]) =>
-  test.call(call, 'ModifyImageAttribute', { ImageId, LaunchPermission: { Add } });
+import { refused } from './test-ec2.ts';
+import { build, plain, prod, sealed, share, test } from './test-images.ts';
 
 describe('DescribeImages', () => {
   const list = async (call: Call, input: object) =>

@@ -1,43 +1,10 @@
 /** Launch permissions: who may be given them, and who sees what (ec2-encryption §5). */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { Call } from '../../authz/caller.ts';
-import type { Arn, ImageId } from '../../ids.ts';
-import type { SnapshotRecord } from '../../volumes/volumes.ts';
-import { openTestEc2, refused, type TestEc2 } from './test-ec2.ts';
-
-let test: TestEc2;
-let build: Call;
-let prod: Call;
-let keyA: Arn;
-let plain: SnapshotRecord;
-let sealed: SnapshotRecord;
-let managed: SnapshotRecord;
-let count = 0;
-const fresh = (what: string) => `${what} ${++count}`;
-
-before(async () => {
-  test = await openTestEc2();
-  build = test.as(test.build);
-  prod = test.as(test.prod);
-  keyA = await test.key(build, [
-    { Effect: 'Allow', Principal: { AWS: [test.build, test.prod] }, Action: 'kms:*', Resource: '*' },
-  ]);
-  plain = await test.snapshot(build);
-  sealed = await test.snapshot(build, { encrypted: true, keyArn: keyA });
-  managed = await test.snapshot(build, { encrypted: true });
-});
-after(() => test[Symbol.asyncDispose]());
-
-const describeOne = async (call: Call, id: string, more: object = {}) => {
-  const { Images } = await test.call<{ Images: Record<string, unknown>[] }>(call, 'DescribeImages', {
-    ImageIds: [id],
-    ...more,
-  });
-  return Images[0];
-};
-const share = (call: Call, ImageId: string, Add: object[]) =>
-  test.call(call, 'ModifyImageAttribute', { ImageId, LaunchPermission: { Add } });
+import type { ImageId } from '../../ids.ts';
+import { refused } from './test-ec2.ts';
+import { build, describeOne, fresh, plain, prod, sealed, share, test } from './test-images.ts';
 
 describe('sharing', () => {
   const permissions = async (call: Call, ImageId: string) => {
@@ -135,6 +102,7 @@ describe('sharing', () => {
   }
 
   it('SH-11: not under the AWS managed key, not even with oneself', async () => {
+    const managed = await test.snapshot(build, { encrypted: true });
     const ImageId = await test.image(build, managed, fresh('managed'));
     await refused(
       share(build, ImageId, [{ UserId: test.build }]),

@@ -1,42 +1,10 @@
 /** Registering and retiring images, on real storage and keys (ec2-encryption 1.6, 7.2, 7.3). */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { Call } from '../../authz/caller.ts';
-import type { Arn } from '../../ids.ts';
 import { REGION } from '../../volumes/test-volumes.ts';
-import type { SnapshotRecord } from '../../volumes/volumes.ts';
-import { openTestEc2, refused, registration, type TestEc2 } from './test-ec2.ts';
-
-let test: TestEc2;
-let build: Call;
-let prod: Call;
-let keyA: Arn;
-let plain: SnapshotRecord;
-let sealed: SnapshotRecord;
-let count = 0;
-const fresh = (what: string) => `${what} ${++count}`;
-
-before(async () => {
-  test = await openTestEc2();
-  build = test.as(test.build);
-  prod = test.as(test.prod);
-  keyA = await test.key(build, [
-    { Effect: 'Allow', Principal: { AWS: [test.build, test.prod] }, Action: 'kms:*', Resource: '*' },
-  ]);
-  plain = await test.snapshot(build);
-  sealed = await test.snapshot(build, { encrypted: true, keyArn: keyA });
-});
-after(() => test[Symbol.asyncDispose]());
-
-const describeOne = async (call: Call, id: string, more: object = {}) => {
-  const { Images } = await test.call<{ Images: Record<string, unknown>[] }>(call, 'DescribeImages', {
-    ImageIds: [id],
-    ...more,
-  });
-  return Images[0];
-};
-const share = (call: Call, ImageId: string, Add: object[]) =>
-  test.call(call, 'ModifyImageAttribute', { ImageId, LaunchPermission: { Add } });
+import { refused, registration } from './test-ec2.ts';
+import { build, describeOne, fresh, keyA, plain, prod, sealed, share, test } from './test-images.ts';
 
 describe('RegisterImage', () => {
   it('takes empty text for a member that is not given, as Terraform sends it, and refuses it with a value', async () => {
