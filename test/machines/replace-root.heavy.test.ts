@@ -81,9 +81,9 @@ test('BI-13: a running guest boots from its new root volume, and what it had att
       return (await ec2.send(asked)).ReplaceRootVolumeTasks![0]!.TaskState!;
     };
 
-    await says(/ingot-boots: 1[^]*ingot-alive/);
+    await says(/ingot-boots: 1[\s\S]*ingot-alive/);
     await ec2.send(new RebootInstancesCommand({ InstanceIds: [id] }));
-    await says(/ingot-boots: 2[^]*ingot-alive/);
+    await says(/ingot-boots: 2[\s\S]*ingot-alive/);
     const before = await volumes();
     const { SnapshotId } = await ec2.send(new CreateSnapshotCommand({ VolumeId: before['/dev/xvda'] }));
     await waitUntilSnapshotCompleted(
@@ -92,13 +92,13 @@ test('BI-13: a running guest boots from its new root volume, and what it had att
     );
 
     await replace({});
-    assert.match(await says(/ingot-boots: 1[^]*ingot-alive/), /ingot-powering-off[^]*ingot-marker: first-system/);
+    assert.match(await says(/ingot-boots: 1[\s\S]*ingot-alive/), /ingot-powering-off[\s\S]*ingot-marker: first-system/);
     const after = await volumes();
     assert.notEqual(after['/dev/xvda'], before['/dev/xvda']);
     assert.equal(after['/dev/sdf'], before['/dev/sdf']);
 
     await replace({ SnapshotId, DeleteReplacedRootVolume: true });
-    await says(/ingot-boots: 3[^]*ingot-alive/);
+    await says(/ingot-boots: 3[\s\S]*ingot-alive/);
 
     // The server dies while the guest powers off, and finishes what it began.
     await replace({ ImageId: other, DeleteReplacedRootVolume: true }, async (task) => {
@@ -107,7 +107,7 @@ test('BI-13: a running guest boots from its new root volume, and what it had att
       await ingot.restart();
       ec2 = new EC2Client(await ingot.client());
     });
-    const last = await says(/ingot-boots: 1[^]*ingot-alive: \d+ vda=\S+ vdb=\S+/);
+    const last = await says(/ingot-boots: 1[\s\S]*ingot-alive: \d+ vda=\S+ vdb=\S+/);
     assert.match(last, /ingot-marker: second-system/);
     const { BlockDeviceMappings, ImageId: shown, State } = await see();
     assert.deepEqual([BlockDeviceMappings!.length, shown, State!.Name], [2, other, 'running']);
