@@ -44,7 +44,18 @@ export interface AuthenticatorDeps {
 }
 
 export interface Authenticator {
+  /**
+   * Why a request is refused whatever its body is: it has no signature that could be one, for another place or time, or
+   * of an access key and session token that are none of ours. `undefined` proves nothing yet.
+   */
+  refuseByHead(head: SignedRequest, purpose: SignaturePurpose): Promise<ApiError | undefined>;
   authenticate(request: SignedRequest, purpose: SignaturePurpose): Promise<Authentication>;
+}
+
+interface Introduction {
+  readonly claim: SignatureClaim;
+  readonly region: Region;
+  readonly credential: Credential;
 }
 
 const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
@@ -57,25 +68,38 @@ export function createAuthenticator({ credentials, regions, clock }: Authenticat
   const knownRegions = new Set<string>(regions);
   const signingKeys = new SigningKeys();
 
+  /** What the head alone says: who signed, where and when, or why that cannot be. */
+  async function introduce(head: SignedRequest, purpose: SignaturePurpose): Promise<Introduction | AuthnFailure> {
+    const parsed = parse(head);
+    if ('failure' in parsed) return parsed.failure;
+    const { claim } = parsed;
+
+    const region = checkScope(claim, purpose, knownRegions);
+    if (typeof region === 'object') return region;
+    const late = checkClock(claim, purpose.dialect, clock());
+    if (late) return late;
+
+    const credential = await credentials.find(claim.accessKeyId);
+    if (credential?.status !== 'active' || !tokenBelongs(credential, claim.sessionToken)) {
+      return { kind: 'unknown-credential' };
+    }
+    return { claim, region, credential };
+  }
+
+  async function refuseByHead(head: SignedRequest, purpose: SignaturePurpose): Promise<ApiError | undefined> {
+    const introduced = await introduce(head, purpose);
+    return 'kind' in introduced ? refusal(purpose.dialect, introduced) : undefined;
+  }
+
   async function authenticate(request: SignedRequest, purpose: SignaturePurpose): Promise<Authentication> {
     const fail = (failure: AuthnFailure, known?: { caller: Caller; region: Region }): Authentication => ({
       ok: false,
       error: refusal(purpose.dialect, failure),
       ...known,
     });
-    const parsed = parse(request);
-    if ('failure' in parsed) return fail(parsed.failure);
-    const { claim } = parsed;
-
-    const region = checkScope(claim, purpose, knownRegions);
-    if (typeof region === 'object') return fail(region);
-    const late = checkClock(claim, purpose.dialect, clock());
-    if (late) return fail(late);
-
-    const credential = await credentials.find(claim.accessKeyId);
-    if (credential?.status !== 'active' || !tokenBelongs(credential, claim.sessionToken)) {
-      return fail({ kind: 'unknown-credential' });
-    }
+    const introduced = await introduce(request, purpose);
+    if ('kind' in introduced) return fail(introduced);
+    const { claim, region, credential } = introduced;
     const known = { caller: credential.caller, region };
 
     const payload = payloadHash(request, purpose);
@@ -87,7 +111,7 @@ export function createAuthenticator({ credentials, regions, clock }: Authenticat
     }
     return { ok: true, ...known };
   }
-  return { authenticate };
+  return { refuseByHead, authenticate };
 }
 
 function parse(request: SignedRequest): ReturnType<typeof parseSignature> {

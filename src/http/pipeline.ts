@@ -7,7 +7,7 @@
  */
 
 import type { Audit } from '../audit/audit.ts';
-import type { Authenticator, Dialect, SignedRequest } from '../authn/authenticate.ts';
+import type { Authenticator, Dialect, SignaturePurpose, SignedRequest } from '../authn/authenticate.ts';
 import { AuditNotes, type Call, type Caller } from '../authz/caller.ts';
 import { ApiError } from '../errors.ts';
 import { newUuid, type Region } from '../ids.ts';
@@ -36,7 +36,11 @@ export interface PipelineDeps {
   noteUse?(call: Call, service: string): void;
 }
 
-export type Pipeline = (request: ReceivedRequest, requestId?: string) => Promise<WireResponse>;
+export interface Pipeline {
+  /** Why a request is refused before its body is read, so that strangers have none of theirs held in memory. */
+  refuseByHead(head: ReceivedRequest, requestId: string): Promise<WireResponse | undefined>;
+  serve(request: ReceivedRequest, requestId?: string): Promise<WireResponse>;
+}
 
 const DIALECTS: Readonly<Record<ProtocolName, Dialect>> = {
   ec2Query: 'ec2',
@@ -50,14 +54,19 @@ export function createPipeline({ wire, services, authenticator, audit, log, cloc
   wire.checkTables(services);
   const byName = new Map(services.map((service) => [service.name, service]));
 
-  return async function serve(request, requestId = newUuid()) {
+  async function refuseByHead(head: ReceivedRequest, requestId: string): Promise<WireResponse | undefined> {
+    const claim = wire.claim(head);
+    if (!claim) return wire.encodeUnclaimed(head, unclaimed(head), requestId);
+    const error = await authenticator.refuseByHead(head, purposeOf(claim));
+    return error && claim.encodeError(error, requestId);
+  }
+
+  async function serve(request: ReceivedRequest, requestId = newUuid()): Promise<WireResponse> {
     const claim = wire.claim(request);
     if (!claim) return wire.encodeUnclaimed(request, unclaimed(request), requestId);
-    const { name, entry } = claim.service;
+    const { name } = claim.service;
 
-    const { rawBody = false } = claim.operation ?? {};
-    const purpose = { dialect: DIALECTS[entry.protocol], service: name, global: entry.global ?? false, rawBody };
-    const authentication = await authenticator.authenticate(request, purpose);
+    const authentication = await authenticator.authenticate(request, purposeOf(claim));
     const { caller, region } = authentication;
     if (!authentication.ok && !(caller && region)) return claim.encodeError(authentication.error, requestId);
     const call = newCall(request, requestId, clock(), caller as Caller, region as Region);
@@ -69,7 +78,7 @@ export function createPipeline({ wire, services, authenticator, audit, log, cloc
     const response = encode(claim, call, attempt);
     await audit.record(auditEntry(call, attempt));
     return response;
-  };
+  }
 
   /** Decodes, runs and encodes; an outcome with an error where any of it fails. */
   async function run(claim: Claim, call: Call, service: Service | undefined): Promise<Attempt> {
@@ -89,6 +98,13 @@ export function createPipeline({ wire, services, authenticator, audit, log, cloc
   function encode(claim: Claim, call: Call, attempt: Attempt): WireResponse {
     return attempt.response ?? claim.encodeError(attempt.error ?? internalFailure(), call.requestId);
   }
+
+  return { refuseByHead, serve };
+}
+
+function purposeOf({ service: { name, entry }, operation }: Claim): SignaturePurpose {
+  const { rawBody = false } = operation ?? {};
+  return { dialect: DIALECTS[entry.protocol], service: name, global: entry.global ?? false, rawBody };
 }
 
 interface Attempt extends Outcome {

@@ -92,7 +92,11 @@ export function createFrontDoor({ wire, pipeline, log }: FrontDoorDeps): FrontDo
     const bytes = bodyBytes(request, bytesMax);
     let giveBack = () => {};
     try {
-      if (bytes > LIMITS.smallBodyBytes) giveBack = await budget.take(bytes, gone.signal);
+      if (bytes > LIMITS.smallBodyBytes) {
+        const refused = await pipeline.refuseByHead(head, requestId);
+        if (refused) return { result: refused, unread: true };
+        giveBack = await budget.take(bytes, gone.signal);
+      }
       return await receive(request, head, requestId, bytesMax);
     } catch (error) {
       log.debug({ requestId, error }, 'a request was not completed');
@@ -123,7 +127,7 @@ export function createFrontDoor({ wire, pipeline, log }: FrontDoorDeps): FrontDo
     }
     inFlight += 1;
     try {
-      return { result: await pipeline({ ...head, body: body.bytes }, requestId), unread: false };
+      return { result: await pipeline.serve({ ...head, body: body.bytes }, requestId), unread: false };
     } catch (error) {
       log.error({ requestId, error }, 'a request failed outside its operation');
       return { result: encodeError(head, internalFailure(), requestId), unread: false };

@@ -308,6 +308,38 @@ test('a presigned GetCallerIdentity is served by GET, once it is signed (authz 9
   assert.match(await changed.text(), /SignatureDoesNotMatch/);
 });
 
+test('a large body of somebody unknown is refused by its head alone, in the words of the service (authz 10.9)', async () => {
+  let served = 0;
+  await using door = await openDoor([
+    service('ebs', {
+      PutSnapshotBlock: async () => {
+        served += 1;
+        return { Checksum: checksum, ChecksumAlgorithm: 'SHA256' };
+      },
+    }),
+  ]);
+  const put = (credentials: object, region = 'eu-central-1') =>
+    new EBSClient({ ...config(door.endpoint, credentials), region }).send(
+      new PutSnapshotBlockCommand({
+        SnapshotId: 'snap-1',
+        BlockIndex: 0,
+        BlockData: block,
+        DataLength: block.byteLength,
+        Checksum: checksum,
+        ChecksumAlgorithm: 'SHA256',
+      }),
+    );
+  const unknown = { accessKeyId: 'AKIANOBODY', secretAccessKey: 'x' };
+  await assert.rejects(put(unknown), { name: 'UnrecognizedClientException' });
+  await assert.rejects(put({ ...SESSION_KEY, sessionToken: 'another' }), { name: 'UnrecognizedClientException' });
+  await assert.rejects(put(ACCESS_KEY, 'moon-north-1'), { name: 'InvalidSignatureException' });
+  assert.equal(served, 0);
+  // With a known key it is read, and then the signature decides.
+  await assert.rejects(put({ ...ACCESS_KEY, secretAccessKey: 'wrong' }), { name: 'InvalidSignatureException' });
+  await put(ACCESS_KEY);
+  assert.equal(served, 1);
+});
+
 test('health, a body over the bound, and bytes that are no HTTP are answered', async () => {
   await using door = await openDoor(services());
   const health = await fetch(`${door.endpoint}/health`);
@@ -330,8 +362,10 @@ test('health, a body over the bound, and bytes that are no HTTP are answered', a
       controller.close();
     },
   });
+  // Nobody knows who sends it: it is refused before it is read.
   const large = await fetch(door.endpoint, { method: 'POST', body: chunked, duplex: 'half' } as RequestInit);
-  assert.equal(large.status, 413);
+  assert.equal(large.status, 403);
+  assert.match(await large.text(), /MissingAuthenticationToken/);
   const unsigned = await fetch(door.endpoint, { method: 'POST', body: 'Action=DescribeImages&Version=2016-11-15' });
   assert.equal(unsigned.status, 400);
   assert.match(await unsigned.text(), /MissingParameter.*AWSAccessKeyId/);

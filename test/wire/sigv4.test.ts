@@ -319,6 +319,29 @@ for (const { situation, make, keys, expected } of ROWS) {
   });
 }
 
+test('what the head alone says is refused without the body, and only that (authz 10.9)', async () => {
+  const needTheBody = new Set(['wrong signature', 'session expired']);
+  for (const { situation, make, keys } of ROWS) {
+    for (const purpose of PURPOSES) {
+      const { body: _, ...head } = await make(purpose);
+      const authenticator = authenticatorAt(NOW, keys);
+      const error = await authenticator.refuseByHead({ ...head, body: bytes('') }, purpose);
+      if (needTheBody.has(situation)) assert.equal(error, undefined, situation);
+      else assert.deepEqual(error, (await refusedAs(authenticator, await make(purpose), purpose)).error, situation);
+    }
+  }
+});
+
+async function refusedAs(
+  authenticator: ReturnType<typeof authenticatorAt>,
+  request: SignedRequest,
+  purpose: SignaturePurpose,
+) {
+  const result = await authenticator.authenticate(request, purpose);
+  assert.equal(result.ok, false);
+  return result;
+}
+
 test('the texts of refusals carry the times and the scope that were wrong (authz 10.9)', async () => {
   const late = sign({}, { service: 'sts', at: new Date('2026-03-01T11:40:00Z') });
   assert.equal(
