@@ -4,6 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import type { Volume } from '@aws-sdk/client-ec2';
 import type { Call } from '../../authz/caller.ts';
 import type { Arn, InstanceId, VolumeId } from '../../ids.ts';
+import { LIMITS } from '../../limits.ts';
 import { REGION, until } from '../../volumes/test-volumes.ts';
 import { openTestEc2, refused, type TestEc2 } from './test-ec2.ts';
 
@@ -28,15 +29,6 @@ const available = (id: string) =>
     const { Volumes } = await test.call<{ Volumes: Volume[] }>(build, 'DescribeVolumes', { VolumeIds: [id] });
     return Volumes[0]?.State === 'available' && Volumes[0];
   });
-
-async function volume(more: object): Promise<string> {
-  const { VolumeId } = await test.call<{ VolumeId: string }>(build, 'CreateVolume', {
-    AvailabilityZone: `${REGION}a`,
-    ...more,
-  });
-  await available(VolumeId);
-  return VolumeId;
-}
 
 async function copy(SourceVolumeId: string, more: object = {}): Promise<Volume> {
   const { Volumes } = await test.call<{ Volumes: Volume[] }>(build, 'CopyVolumes', { SourceVolumeId, ...more });
@@ -73,8 +65,8 @@ describe('BI-12: CopyVolumes', () => {
   before(async () => {
     const plain = await test.snapshot(build);
     const sealed = await test.snapshot(build, { encrypted: true, keyArn: keyA });
-    sources.plain = await volume({ SnapshotId: plain.id });
-    sources.A = await volume({ SnapshotId: sealed.id });
+    sources.plain = await test.volume(build, { SnapshotId: plain.id });
+    sources.A = await test.volume(build, { SnapshotId: sealed.id });
   });
 
   for (const [source, asked, result] of CASES) {
@@ -125,24 +117,16 @@ describe('BI-12: CopyVolumes', () => {
 });
 
 describe('CreateSnapshots', () => {
-  const id = 'i-0123456789abcdef0';
+  let id: InstanceId;
   let root: string;
   let data: string;
   before(async () => {
-    root = await volume({
+    root = await test.volume(build, {
       Size: 1,
       TagSpecifications: [{ ResourceType: 'volume', Tags: [{ Key: 'of', Value: 'root' }] }],
     });
-    data = await volume({ Size: 2, Encrypted: true, KmsKeyId: keyA });
-    test.instances.set(id, {
-      instanceId: id as InstanceId,
-      ownerId: test.build,
-      region: REGION,
-      running: true,
-      architecture: 'x86_64',
-      rootDeviceName: '/dev/xvda',
-      virtualizationType: 'hvm',
-      enaSupport: true,
+    data = await test.volume(build, { Size: 2, Encrypted: true, KmsKeyId: keyA });
+    id = test.instance(build, {
       devices: [
         { deviceName: '/dev/xvda', volumeId: root as VolumeId, deleteOnTermination: true },
         { deviceName: '/dev/xvdb', volumeId: data as VolumeId, deleteOnTermination: false },
@@ -203,6 +187,7 @@ describe('CreateSnapshots', () => {
   });
 
   it('two requests over the same volumes do not wait for each other for ever', async () => {
+    test.advance(LIMITS.volumeSnapshotsWindowMs);
     const taken = await Promise.all([take({}), take({}), take({})]);
     assert.equal(new Set(taken.flatMap(({ Snapshots }) => Snapshots.map((each) => each.SnapshotId))).size, 6);
   });

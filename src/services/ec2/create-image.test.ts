@@ -3,41 +3,23 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Call } from '../../authz/caller.ts';
 import type { Arn, InstanceId, VolumeId } from '../../ids.ts';
-import { REGION, until } from '../../volumes/test-volumes.ts';
+import { REGION } from '../../volumes/test-volumes.ts';
 import { imageIn, openTestEc2, refused, type TestEc2 } from './test-ec2.ts';
 
-const INSTANCE = 'i-0123456789abcdef0' as InstanceId;
+let instance: InstanceId;
 let test: TestEc2;
 let build: Call;
 let key: Arn;
 let rootVolume: VolumeId;
 let dataVolume: VolumeId;
 
-async function volume(input: object): Promise<VolumeId> {
-  const { VolumeId: id } = await test.call<{ VolumeId: VolumeId }>(build, 'CreateVolume', {
-    AvailabilityZone: `${REGION}a`,
-    Size: 1,
-    ...input,
-  });
-  await until(`volume ${id} available`, async () => (await test.volumes.find(REGION, id))?.state === 'available');
-  return id;
-}
-
 before(async () => {
   test = await openTestEc2();
   build = test.as(test.build);
   key = await test.key(build);
-  rootVolume = await volume({ Encrypted: true, KmsKeyId: key });
-  dataVolume = await volume({});
-  test.instances.set(INSTANCE, {
-    instanceId: INSTANCE,
-    ownerId: test.build,
-    region: REGION,
-    running: true,
-    architecture: 'x86_64',
-    rootDeviceName: '/dev/xvda',
-    virtualizationType: 'hvm',
-    enaSupport: true,
+  rootVolume = await test.volume(build, { Encrypted: true, KmsKeyId: key });
+  dataVolume = await test.volume(build, {});
+  instance = test.instance(build, {
     devices: [
       { deviceName: '/dev/xvda', volumeId: rootVolume, deleteOnTermination: true },
       { deviceName: '/dev/xvdb', volumeId: dataVolume, deleteOnTermination: false },
@@ -48,7 +30,7 @@ after(() => test[Symbol.asyncDispose]());
 
 const create = async (Name: string, more: object = {}) => {
   const { ImageId } = await test.call<{ ImageId: string }>(build, 'CreateImage', {
-    InstanceId: INSTANCE,
+    InstanceId: instance,
     Name,
     ...more,
   });
@@ -61,8 +43,8 @@ describe('CreateImage', () => {
     const image = await create('golden', {
       TagSpecifications: [{ ResourceType: 'snapshot', Tags: [{ Key: 'a', Value: 'b' }] }],
     });
-    assert.deepEqual(test.guestCalls, [`pause ${INSTANCE}`, `resume ${INSTANCE}`]);
-    assert.equal(image.SourceInstanceId, INSTANCE);
+    assert.deepEqual(test.guestCalls, [`pause ${instance}`, `resume ${instance}`]);
+    assert.equal(image.SourceInstanceId, instance);
     assert.equal(image.RootDeviceName, '/dev/xvda');
     const [root, data] = image.BlockDeviceMappings;
     const rootSnapshot = await test.snapshots.find(REGION, String(root?.Ebs?.SnapshotId));
@@ -125,13 +107,13 @@ describe('CreateImage', () => {
   ];
   for (const [name, change, code] of refusals) {
     it(`refuses ${name}`, async () => {
-      await refused(test.call(build, 'CreateImage', { InstanceId: INSTANCE, Name: 'refused', ...change }), code);
+      await refused(test.call(build, 'CreateImage', { InstanceId: instance, Name: 'refused', ...change }), code);
     });
   }
 
   it('SH-12: a pending image is shared with nobody: what its snapshots are sealed under is not known yet', async () => {
     const { ImageId } = await test.call<{ ImageId: string }>(build, 'CreateImage', {
-      InstanceId: INSTANCE,
+      InstanceId: instance,
       Name: 'pending',
       NoReboot: true,
     });
@@ -143,7 +125,7 @@ describe('CreateImage', () => {
   });
 
   it('another account’s instance does not exist for the caller', async () => {
-    const input = { InstanceId: INSTANCE, Name: 'foreign' };
+    const input = { InstanceId: instance, Name: 'foreign' };
     await refused(test.call(test.as(test.prod), 'CreateImage', input), 'InvalidInstanceID.NotFound');
   });
 });

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { ImageUsageReport, ImageUsageReportEntry } from '@aws-sdk/client-ec2';
 import type { Call } from '../../authz/caller.ts';
-import type { InstanceId } from '../../ids.ts';
 import { REGION, until } from '../../volumes/test-volumes.ts';
 import { openTestEc2, refused, type TestEc2 } from './test-ec2.ts';
 
@@ -17,19 +16,7 @@ before(async () => {
   [build, prod] = [test.as(test.build), test.as(test.prod)];
   const snapshot = await test.snapshot(build);
   [image, other] = [await test.image(build, snapshot, 'used'), await test.image(build, snapshot, 'unused')];
-  const instance = {
-    region: REGION,
-    running: true,
-    architecture: 'x86_64',
-    rootDeviceName: '/dev/xvda',
-    virtualizationType: 'hvm',
-    enaSupport: true,
-    devices: [],
-  };
-  for (const [at, owner] of [test.build, test.prod, test.prod].entries()) {
-    const instanceId = `i-0000000000000000${at}` as InstanceId;
-    test.instances.set(instanceId, { ...instance, instanceId, ownerId: owner, imageId: image });
-  }
+  for (const owner of [build, prod, prod]) test.instance(owner, { imageId: image });
   for (const [call, name] of [
     [build, 'one'],
     [prod, 'one'],

@@ -19,22 +19,13 @@ before(async () => {
 });
 after(() => test[Symbol.asyncDispose]());
 
-async function volume(of = test): Promise<string> {
-  const made = { AvailabilityZone: `${REGION}a`, Size: 1 };
-  const { VolumeId } = await of.call<{ VolumeId: string }>(of.as(of.build), 'CreateVolume', made);
-  return until(`${VolumeId} is available`, async () => {
-    const record = await of.volumes.find(REGION, VolumeId);
-    return record?.state === 'available' && VolumeId;
-  });
-}
-
 describe('snapshots of one volume', () => {
   const snapshot = (VolumeId: string, of = test) =>
     of.call<{ SnapshotId: string }>(of.as(of.build), 'CreateSnapshot', { VolumeId });
   const windowPasses = () => test.advance(LIMITS.volumeSnapshotsWindowMs);
 
   it('L-26: so many in a time, then a refusal that passes with time, for this volume only', async () => {
-    const [busy, calm] = [await volume(), await volume()];
+    const [busy, calm] = [await test.volume(build), await test.volume(build)];
     for (let made = 0; made < LIMITS.volumeSnapshotsPerWindowMax; made += 1) {
       const { SnapshotId } = await snapshot(busy);
       await until('it is completed', async () => {
@@ -53,7 +44,7 @@ describe('snapshots of one volume', () => {
 
   it('L-27: so many at work at a time', async () => {
     await using still = await openTestEc2();
-    const busy = await volume(still);
+    const busy = await still.volume(still.as(still.build));
     await still.jobs.stop();
     for (let made = 0; made < LIMITS.volumeSnapshotsPendingMax; made += 1) {
       await snapshot(busy, still);

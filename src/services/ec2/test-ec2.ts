@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict';
 import type { Call } from '../../authz/caller.ts';
 import { ApiError } from '../../errors.ts';
-import type { AccountId, Arn, Region, SnapshotId } from '../../ids.ts';
+import {
+  type AccountId,
+  type Arn,
+  type InstanceId,
+  newEc2Id,
+  type Region,
+  type SnapshotId,
+  type VolumeId,
+} from '../../ids.ts';
 import { createImages } from '../../images/create-images.ts';
 import type { Images, InstanceSource, OrganizationPlace } from '../../images/images.ts';
 import { imagesMigrations } from '../../images/tables.ts';
@@ -25,6 +33,10 @@ export interface TestEc2 extends TestVolumes {
   call<Output = Record<string, unknown>>(call: Call, operation: string, input: object): Promise<Output>;
   /** A completed snapshot of one block, written through the direct APIs. */
   snapshot(call: Call, options?: { readonly encrypted?: boolean; readonly keyArn?: Arn }): Promise<SnapshotRecord>;
+  /** A volume of 1 GiB, when it is available. */
+  volume(call: Call, more?: object): Promise<VolumeId>;
+  /** A running instance of the caller's, as far as images look at one. */
+  instance(call: Call, more: Partial<InstanceSource>): InstanceId;
   /** A registered image of one root snapshot. */
   image(call: Call, snapshot: SnapshotRecord, name?: string): Promise<string>;
   /** What `imageSource` answers for, by instance id. */
@@ -127,6 +139,30 @@ export async function openTestEc2(): Promise<TestEc2> {
         const record = await test.snapshots.find(call.region, id as SnapshotId);
         return record?.state === 'completed' && record;
       });
+    },
+    async volume(call, more = {}) {
+      const asked = { AvailabilityZone: `${call.region}a`, ...('SnapshotId' in more ? {} : { Size: 1 }), ...more };
+      const { VolumeId } = await run<{ VolumeId: VolumeId }>(call, 'CreateVolume', asked);
+      return until(`${VolumeId} is available`, async () => {
+        const record = await test.volumes.find(call.region, VolumeId);
+        return record?.state === 'available' && VolumeId;
+      });
+    },
+    instance(call, more) {
+      const instanceId = newEc2Id<InstanceId>('i');
+      instances.set(instanceId, {
+        instanceId,
+        ownerId: call.caller.accountId,
+        region: call.region,
+        running: true,
+        architecture: 'x86_64',
+        rootDeviceName: '/dev/xvda',
+        virtualizationType: 'hvm',
+        enaSupport: true,
+        devices: [],
+        ...more,
+      });
+      return instanceId;
     },
     async image(call, snapshot, name = `image of ${snapshot.id}`) {
       const { ImageId } = await run<{ ImageId: string }>(call, 'RegisterImage', registration(name, snapshot.id));
