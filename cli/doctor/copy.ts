@@ -12,7 +12,7 @@ import { requestMend } from '../foresee/mend.ts';
 import { copyNeeds } from '../foresee/needs.ts';
 import type { Case } from './diagnosis.ts';
 import { usableImage } from './image.ts';
-import { checkKeys } from './keys.ts';
+import { checkKeys, withKeyArns } from './keys.ts';
 import { checkPrincipal } from './launch.ts';
 
 export interface Copy {
@@ -47,7 +47,7 @@ export async function diagnoseImageCopy(found: Case, imageId: string, copy: Copy
   const requests = await requestsOf(source, image, copy);
   const defaults = await ebsDefaultsOf(views, principal.account);
   if (!defaults.seen) return ledger.notSeen(defaults);
-  const devices = effectiveImageCopy(requests, copy.from === views.region, defaults.value);
+  const devices = effectiveImageCopy(await withKeyArns(found, requests), copy.from === views.region, defaults.value);
   tell(found, devices);
   await checkKeys(found, needsOf(devices, 'copy-image'), copy.from);
 }
@@ -90,9 +90,9 @@ export async function diagnoseSnapshotCopy(found: Case, snapshotId: string, copy
     ...(copy.encrypted === undefined ? {} : { encrypted: copy.encrypted }),
     ...(copy.kmsKeyId === undefined ? {} : { kmsKeyId: copy.kmsKeyId }),
   };
-  const device = effectiveSnapshotCopy(request, defaults.value);
-  tell(found, [device]);
-  await checkKeys(found, needsOf([device], 'copy-snapshot'), copy.from);
+  const devices = (await withKeyArns(found, [request])).map((one) => effectiveSnapshotCopy(one, defaults.value));
+  tell(found, devices);
+  await checkKeys(found, needsOf(devices, 'copy-snapshot'), copy.from);
 }
 
 function needsOf(devices: readonly EffectiveDevice[], task: 'copy-image' | 'copy-snapshot') {

@@ -2,9 +2,10 @@
 import { type Aws, connect } from '../aws.ts';
 import { confirmed } from '../confirm.ts';
 import type { ConnectionOptions } from '../connection-options.ts';
-import { EXIT } from '../error.ts';
+import { EXIT, InterruptedError } from '../error.ts';
 import { applyMend, type Mend } from '../foresee/mend.ts';
 import { Views } from '../foresee/views.ts';
+import { interruptSignal } from '../interrupt.ts';
 import { Report } from '../report.ts';
 import { Ledger } from './diagnosis.ts';
 import { type Examined, examine, type Question } from './examine.ts';
@@ -28,29 +29,26 @@ export async function diagnose(subject: string, options: DoctorOptions): Promise
   const question: Question = { ...options, subject };
   const applied: Applied[] = [];
   const done = new Set<string>();
+  const signal = options.fix ? interruptSignal() : undefined;
   for (;;) {
     const ledger = new Ledger(report);
     const examined = await examine(views, question, ledger);
+    const end = (note?: string) => conclude(report, subject, examined, ledger, applied, note);
     const [finding] = ledger.findings;
-    const mend = options.fix ? finding?.mends[0] : undefined;
-    const ready = mend && !done.has(mend.commands) ? whyNot(views, mend) : 'nothing more to be done';
-    if (!finding || !mend || ready !== undefined) {
-      conclude(report, subject, examined, ledger, applied, mend ? `--fix: ${ready}` : undefined);
-      return;
-    }
-    const agreed = await confirmed(`${mend.title} (account ${mend.account})?\n${mend.commands}\n`, options);
-    if (!agreed) {
-      conclude(report, subject, examined, ledger, applied, '--fix: nothing was changed');
-      return;
+    const mend = finding?.mends[0];
+    if (!options.fix || !finding || !mend) return end();
+    if (signal?.aborted) throw new InterruptedError('Stopped while looking: nothing more was changed.');
+    const obstacle = done.has(mend.commands) ? 'it was done, and is not enough' : whyNot(views, mend);
+    if (obstacle !== undefined) return end(`"${mend.title}": ${obstacle}.`);
+    if (!(await confirmed(`${mend.title} (account ${mend.account})?\n${mend.commands}\n`, options))) {
+      return end('Nothing was changed.');
     }
     done.add(mend.commands);
     const results = await applyMend(views, mend);
     applied.push({ finding, mend, results });
     report.step(`Done: ${mend.title}`);
-    if (COPIES.includes(mend.kind)) {
-      conclude(report, subject, examined, ledger, applied, `made ${idIn(results)}: go on with that`);
-      return;
-    }
+    if (signal?.aborted) throw new InterruptedError(`Stopped after "${mend.title}" was done: ask again to go on.`);
+    if (COPIES.includes(mend.kind)) return end(`${idIn(results)} is on its way: go on with that.`);
     views = views.anew();
   }
 }
@@ -65,9 +63,8 @@ async function furtherEyes(
 }
 
 function whyNot(views: Views, mend: Mend): string | undefined {
-  if (mend.calls.length === 0) return `"${mend.title}" is for a person to do`;
-  if (!views.inAccount(mend.account))
-    return `"${mend.title}" wants credentials in account ${mend.account} (--owner-profile)`;
+  if (mend.calls.length === 0) return 'a person has to do it';
+  if (!views.inAccount(mend.account)) return `it wants credentials in account ${mend.account} (--owner-profile)`;
   return undefined;
 }
 

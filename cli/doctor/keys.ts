@@ -1,6 +1,6 @@
 /** The keys of a case: is each there, in this region, enabled and symmetric, and may the principal use it? */
 import { mendsOfDenial } from '../foresee/denial-mends.ts';
-import type { EffectiveDevice } from '../foresee/devices.ts';
+import type { DeviceRequest, EffectiveDevice } from '../foresee/devices.ts';
 import { describeStatement } from '../foresee/hindrances.ts';
 import { resetDefaultKeyMend } from '../foresee/image-mends.ts';
 import { type FoundKey, findKey, isEbsManagedAlias, type KeyProblem, keyProblem } from '../foresee/key.ts';
@@ -38,6 +38,20 @@ function merged(needs: readonly DeviceNeed[]): [DeviceNeed, ...DeviceNeed[]] {
     return { ...(some[0] as DeviceNeed), actions };
   });
   return [first as DeviceNeed, ...more];
+}
+
+/** Keys by their ARNs, as EBS will take them: an alias of the snapshot's own key is the same key. */
+export async function withKeyArns(
+  { views, principal }: Case,
+  requests: readonly DeviceRequest[],
+): Promise<DeviceRequest[]> {
+  return Promise.all(
+    requests.map(async (request) => {
+      if (request.kmsKeyId === undefined) return request;
+      const looked = await findKey(views, request.kmsKeyId, principal.account);
+      return looked.seen && looked.value !== 'missing' ? { ...request, kmsKeyId: looked.value.arn } : request;
+    }),
+  );
 }
 
 async function checkKey(found: Case, asked: readonly [DeviceNeed, ...DeviceNeed[]]): Promise<void> {

@@ -9,7 +9,7 @@ import { accountInArnMend, identityPolicyMend } from '../foresee/policy-mends.ts
 import { lookUpPrincipal } from '../foresee/principal.ts';
 import type { Case } from './diagnosis.ts';
 import { usableImage } from './image.ts';
-import { checkKeys } from './keys.ts';
+import { checkKeys, withKeyArns } from './keys.ts';
 
 export interface Launch {
   readonly imageId: string;
@@ -69,7 +69,7 @@ async function effectiveOf(found: Case, image: Image, launch: Launch): Promise<E
     );
     return undefined;
   }
-  const devices = effectiveDevices(requests, defaults.value);
+  const devices = effectiveDevices(await withKeyArns(found, requests), defaults.value);
   tellDevices(found, devices, launch);
   return devices;
 }

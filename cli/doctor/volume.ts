@@ -5,7 +5,7 @@ import { type DeviceOverride, ebsDefaultsOf, snapshotIn } from '../foresee/image
 import { attachNeeds, volumeNeeds } from '../foresee/needs.ts';
 import { isMissing, type Seen } from '../foresee/views.ts';
 import type { Case } from './diagnosis.ts';
-import { checkKeys } from './keys.ts';
+import { checkKeys, withKeyArns } from './keys.ts';
 import { checkPrincipal, tellDevices } from './launch.ts';
 import { eventsAbout, parameter, refusalsAfter } from './trail.ts';
 
@@ -44,7 +44,7 @@ export async function diagnoseCreateVolume(found: Case, snapshotId: string, over
     ...(encrypted === undefined ? {} : { encrypted }),
     ...(kmsKeyId === undefined ? {} : { kmsKeyId }),
   };
-  const devices = effectiveDevices([request], defaults.value);
+  const devices = effectiveDevices(await withKeyArns(found, [request]), defaults.value);
   tellDevices(found, devices);
   await checkKeys(
     found,

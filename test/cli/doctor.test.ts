@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
 import { CloudTrailClient, paginateLookupEvents } from '@aws-sdk/client-cloudtrail';
+import { CreateAliasCommand } from '@aws-sdk/client-kms';
 import { missing } from '../clients/programs.ts';
 import { type Diagnosis, Doctor } from '../faults/doctor.ts';
 import type { BuiltFault } from '../faults/fault.ts';
@@ -54,6 +55,24 @@ describe('ingot doctor', { concurrency: 3 }, () => {
     const marks = stderr.trim().split('\n');
     assert.ok(marks.length >= 5 && marks.every((line) => line.startsWith('✔ ')), stderr);
     assert.match(stderr, /\/dev\/xvda will be encrypted under arn:aws:kms:\S+: the key of its snapshot/);
+  });
+
+  it('K-5: an alias of the key that the snapshot has is the same key, for which no new data key is asked', async () => {
+    const admin = await world.account();
+    const key = await newKey(admin);
+    const image = await newImage(admin, { KmsKeyArn: key });
+    const AliasName = `alias/golden-${admin.account}`;
+    await admin.kms.send(new CreateAliasCommand({ AliasName, TargetKeyId: key }));
+    const builder = await world.role(
+      admin,
+      'builder',
+      allow('ec2:*'),
+      allow(['kms:ReEncryptFrom', 'kms:ReEncryptTo', 'kms:CreateGrant']),
+    );
+    const { findings } = await ask(admin, image, '--as', builder.arn, '--encrypted', '--kms-key', AliasName);
+    assert.deepEqual(findings, []);
+    const Ebs = { Encrypted: true, KmsKeyId: AliasName };
+    await runs(builder, { ImageId: image, BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs }] });
   });
 
   it('changes nothing without --fix, whatever it is asked', async () => {
