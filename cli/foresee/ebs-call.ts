@@ -2,7 +2,6 @@
  * The condition values of a KMS call that EBS makes in the name of a caller (K-11, K-12, P-2 to P-4): what a policy may
  * ask about it, what such a call never has, and what nobody can know beforehand.
  */
-import type { ContextLookup } from '../../policy/conditions.ts';
 import type { ConditionValue } from '../../policy/decision.ts';
 import type { FoundKey } from './key.ts';
 import type { EbsKeyAction } from './needs.ts';
@@ -105,18 +104,15 @@ function keyConditions(set: Setter, { metadata }: FoundKey): void {
   set('kms:multiregionkeytype', metadata.MultiRegionConfiguration?.MultiRegionKeyType);
 }
 
-/** Looks values up, and notes in `uncertain` every key that nobody can know before the call is made. */
-export function lookupOf(
+/** Condition keys whose value nobody can know before the call is made. */
+export function uncertainIn(
   values: ReadonlyMap<string, ConditionValue | undefined>,
-  uncertain: Set<string>,
   tagsKnown: boolean,
-): ContextLookup {
+): (key: string) => boolean {
   return (key) => {
-    if (values.has(key)) return values.get(key);
+    if (values.has(key)) return false;
     // Tags are listed whole with the principal, so that one that is not there is known to be absent.
-    if (key.startsWith('aws:principaltag/') && tagsKnown) return undefined;
-    if (key.startsWith('kms:encryptioncontext:') && key !== 'kms:encryptioncontext:aws:ebs:id') return undefined;
-    uncertain.add(key);
-    return undefined;
+    if (key.startsWith('aws:principaltag/') && tagsKnown) return false;
+    return !key.startsWith('kms:encryptioncontext:') || key === 'kms:encryptioncontext:aws:ebs:id';
   };
 }

@@ -1,9 +1,11 @@
 /** What a principal's own policies say of an EC2 action on images, snapshots and volumes (4.2). */
 import { decide, type PoliciesInForce } from '../../policy/decide.ts';
 import type { ConditionValue, Decision } from '../../policy/decision.ts';
+import { matchPolicy } from '../../policy/evaluate.ts';
+import { uncertainIn } from './ebs-call.ts';
 import { type Hindrance, hindrances } from './hindrances.ts';
 import { identityPolicies, type PlacedPolicy } from './identity-policies.ts';
-import { ALLOWS, controlLevels, named } from './layers.ts';
+import { ALLOWS, allPolicies, controlLevels, leaning, named } from './layers.ts';
 import { standingOf } from './organization.ts';
 import { lookUpPrincipal, type Principal, viewOf } from './principal.ts';
 import { simulate } from './simulate.ts';
@@ -51,6 +53,7 @@ export async function ec2Access(views: Views, question: Ec2Question): Promise<Ec
     ...Object.entries(known.tags).map(([name, value]) => [`aws:principaltag/${name.toLowerCase()}`, value] as const),
     ...Object.entries(question.conditions),
   ]);
+  const isUncertain = uncertainIn(values, true);
   const depends = new Set<string>();
   const { action, resource } = question;
   const unread = !(own.seen && standing.serviceControl.seen) && views.inAccount(principal.account);
@@ -78,16 +81,19 @@ export async function ec2Access(views: Views, question: Ec2Question): Promise<Ec
     resource,
     resourceAccount: principal.account,
     context: (key: string) => {
-      if (!values.has(key) && !key.startsWith('aws:principaltag/')) depends.add(key);
+      if (isUncertain(key)) depends.add(key);
       return values.get(key);
     },
     policies,
   };
-  const decision = decide(request);
-  if (depends.size > 0 || (decision.allowed && unseen.length > 0)) {
+  const decision = decide({ ...request, policies: leaning(policies, isUncertain, 'for') });
+  if (decision.allowed || depends.size > 0) {
+    const surely = decide({ ...request, policies: leaning(policies, isUncertain, 'against') }).allowed;
+    if (surely && unseen.length === 0 && depends.size === 0) return { verdict: 'allowed' };
+    // For what is told: the keys that statements on this very use ask for.
+    for (const policy of allPolicies(policies)) matchPolicy(policy, request);
     return { verdict: 'unknown', unseen, depends: [...depends] };
   }
-  if (decision.allowed) return { verdict: 'allowed' };
   const { layer, explicit, because } = decision;
   const withAccount = resource.replace(/^(arn:[^:]+:ec2:[^:]*:):/, `$1${principal.account}:`);
   const wrong = decide({ ...request, resource: withAccount }).allowed

@@ -8,11 +8,11 @@ import { type DecisionRequest, decide, type PoliciesInForce } from '../../policy
 import type { Decision, GrantView } from '../../policy/decision.ts';
 import { matchPolicy } from '../../policy/evaluate.ts';
 import { isUniqueId } from '../../policy/principals.ts';
-import { type EbsCall, ebsConditions, lookupOf } from './ebs-call.ts';
+import { type EbsCall, ebsConditions, uncertainIn } from './ebs-call.ts';
 import { type Hindrance, hindrances } from './hindrances.ts';
 import { identityPolicies, type PlacedPolicy } from './identity-policies.ts';
 import { type FoundKey, keyAliases, keyGrants, keyPolicy, keyTags } from './key.ts';
-import { ALLOWS, allowing, controlLevels, named } from './layers.ts';
+import { ALLOWS, allowing, allPolicies, controlLevels, leaning, named } from './layers.ts';
 import type { EbsKeyAction } from './needs.ts';
 import { type Standing, standingOf } from './organization.ts';
 import { type KnownPrincipal, lookUpPrincipal, type Principal, viewOf } from './principal.ts';
@@ -134,7 +134,8 @@ function placeIn({ organizationId: id, organizationPath: path }: Standing) {
 async function judge(views: Views, question: KeyQuestion, layers: Layers, action: EbsKeyAction): Promise<KeyVerdict> {
   const { known, call } = layers;
   const values = ebsConditions({ ...call, action });
-  const uncertain = new Set<string>();
+  const isUncertain = uncertainIn(values, known.uniqueId !== '');
+  const depends = new Set<string>();
   const told = { action, keyArn: question.key.arn, principal: known.principal };
   // What the policies of a principal say may be asked for where they cannot be read.
   const simulated =
@@ -169,15 +170,19 @@ async function judge(views: Views, question: KeyQuestion, layers: Layers, action
     resource: question.key.arn,
     resourceAccount: question.key.account,
     kind: 'kms-key',
-    context: lookupOf(values, uncertain, known.uniqueId !== ''),
+    context: (key) => {
+      if (isUncertain(key)) depends.add(key);
+      return values.get(key);
+    },
     policies,
     ...(hasContext ? { encryptionContext: { 'aws:ebs:id': call.ebsId as string } } : {}),
     proposedGrant: { operations: ['Decrypt'], encryptionContextSubset: { 'aws:ebs:id': call.ebsId ?? '' } },
     ...(layers.grants.seen ? { grants: layers.grants.value } : {}),
   };
   // The best that unseen grants could do; policies that are unseen were taken to allow above.
-  const best = decide(hidden(layers.grants) ? { ...request, grants: [grantOf(request)] } : request);
-  if (!best.allowed && (uncertain.size === 0 || deniesSurely(request, best, uncertain))) {
+  const grants = hidden(layers.grants) ? [grantOf(request)] : request.grants;
+  const best = decide({ ...request, policies: leaning(policies, isUncertain, 'for'), ...(grants ? { grants } : {}) });
+  if (!best.allowed && depends.size === 0) {
     const placed = [
       ...(layers.identity.seen ? [...layers.identity.value.identity, ...boundaryOf(layers.identity.value)] : []),
       ...(layers.resource.seen ? [layers.resource.value] : []),
@@ -194,36 +199,22 @@ async function judge(views: Views, question: KeyQuestion, layers: Layers, action
       stale: staleIds(request, layers),
     };
   }
-  const onlyGrants = missing.length > 0 && missing.every((layer) => layer === layers.grants);
-  const surely = missing.length === 0 || (onlyGrants && decide(request).allowed);
-  if (best.allowed && surely && uncertain.size === 0) return { ...told, verdict: 'allowed', layer: best.layer };
+  const onlyGrants = missing.every((layer) => layer === layers.grants);
+  const worst = decide({ ...request, policies: leaning(policies, isUncertain, 'against') });
+  if (onlyGrants && worst.allowed && depends.size === 0) return { ...told, verdict: 'allowed', layer: worst.layer };
+  // For what is told: the keys that statements on this very use ask for.
+  for (const policy of allPolicies(policies)) matchPolicy(policy, request);
   return {
     ...told,
     verdict: 'unknown',
     unseen: missing,
-    depends: [...uncertain],
+    depends: [...depends],
     otherwise: best.allowed ? 'allowed' : 'denied',
   };
 }
 
 function boundaryOf({ boundary }: { readonly boundary?: PlacedPolicy }): PlacedPolicy[] {
   return boundary ? [boundary] : [];
-}
-
-/** An explicit deny that looks at nothing uncertain holds whatever the call will be like. */
-function deniesSurely(request: DecisionRequest, decision: Decision, uncertain: ReadonlySet<string>): boolean {
-  if (!decision.explicit) return false;
-  const { identity, boundary, resource, serviceControl, resourceControl } = request.policies;
-  const all = [
-    ...identity,
-    ...(boundary ? [boundary] : []),
-    ...(resource ? [resource] : []),
-    ...(serviceControl?.flat() ?? []),
-    ...(resourceControl?.flat() ?? []),
-  ];
-  return all
-    .flatMap((one) => matchPolicy(one, request))
-    .some(({ effect, statement }) => effect === 'Deny' && statement.conditions.every(({ key }) => !uncertain.has(key)));
 }
 
 /** Principals that are gone stay in policies and grants by their unique ids, and their namesakes inherit nothing. */

@@ -30,3 +30,51 @@ export function controlLevels(
   // A level without policies allows nothing.
   return simulated === 'denied' ? { serviceControl: [[]] } : {};
 }
+
+/**
+ * The policies as if every condition that nobody can judge beforehand turned out for the request, or against it. What
+ * is denied in the first case is denied, and what is allowed in the second is allowed, whatever the call will be like.
+ */
+export function leaning(
+  policies: PoliciesInForce,
+  isUncertain: (key: string) => boolean,
+  lean: 'for' | 'against',
+): PoliciesInForce {
+  const dropped = lean === 'for' ? 'Deny' : 'Allow';
+  const bent = ({ name, policy }: NamedPolicy): NamedPolicy => ({
+    name,
+    policy: {
+      ...policy,
+      statements: policy.statements.flatMap((statement) => {
+        const certain = statement.conditions.filter(({ key }) => !isUncertain(key));
+        if (certain.length === statement.conditions.length) return [statement];
+        return statement.effect === dropped ? [] : [{ ...statement, conditions: certain }];
+      }),
+    },
+  });
+  const { identity, resource, boundary, serviceControl, resourceControl } = policies;
+  return {
+    identity: identity.map(bent),
+    ...(resource ? { resource: bent(resource) } : {}),
+    ...(boundary ? { boundary: bent(boundary) } : {}),
+    ...(serviceControl ? { serviceControl: serviceControl.map((level) => level.map(bent)) } : {}),
+    ...(resourceControl ? { resourceControl: resourceControl.map((level) => level.map(bent)) } : {}),
+  };
+}
+
+/** Every policy, whatever its layer. */
+export function allPolicies({
+  identity,
+  resource,
+  boundary,
+  serviceControl,
+  resourceControl,
+}: PoliciesInForce): NamedPolicy[] {
+  return [
+    ...identity,
+    ...(resource ? [resource] : []),
+    ...(boundary ? [boundary] : []),
+    ...(serviceControl?.flat() ?? []),
+    ...(resourceControl?.flat() ?? []),
+  ];
+}

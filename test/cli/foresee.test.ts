@@ -153,6 +153,26 @@ describe('foreseeing', () => {
     assert.deepEqual(denied.stale, [Role?.RoleId]);
   });
 
+  it('a condition that only the call can meet leaves open what it decides, and nothing else', async () => {
+    const mfa = { Bool: { 'aws:MultiFactorAuthPresent': 'true' } };
+    const keyArn = await key();
+    const ask = async (name: string, ...statements: object[]) => {
+      await user(name, ...statements);
+      return foresee(`arn:aws:iam::${account}:user/${name}`, keyArn, root, ['kms:CreateGrant']);
+    };
+    const [open] = await ask('only-with-mfa', { ...allow('kms:*'), Condition: mfa });
+    assert.ok(open?.verdict === 'unknown');
+    assert.deepEqual([open.depends, open.unseen], [['aws:multifactorauthpresent'], []]);
+    const beside = { ...allow('kms:Decrypt', 'kms:CreateGrant'), Condition: mfa };
+    assert.deepEqual(said(await ask('with-mfa-too', allow('kms:*'), beside)), ['allowed']);
+    const deny = { ...allow('kms:*'), Effect: 'Deny' };
+    assert.deepEqual(said(await ask('denied-anyway', { ...allow('kms:*'), Condition: mfa }, deny)), [
+      'denied by identity',
+    ]);
+    const without = { BoolIfExists: { 'aws:MultiFactorAuthPresent': 'false' } };
+    assert.deepEqual(said(await ask('denied-without', allow('kms:*'), { ...deny, Condition: without })), ['unknown']);
+  });
+
   it('what cannot be seen is unknown, with the permission that is wanted; a simulation may stand in for policies', async () => {
     const keyArn = await key();
     const blind = await user('blind', allow('kms:DescribeKey'));
