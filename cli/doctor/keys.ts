@@ -4,7 +4,7 @@ import type { DeviceRequest, EffectiveDevice } from '../foresee/devices.ts';
 import { describeStatement } from '../foresee/hindrances.ts';
 import { resetDefaultKeyMend } from '../foresee/image-mends.ts';
 import { type FoundKey, findKey, isEbsManagedAlias, type KeyProblem, keyProblem } from '../foresee/key.ts';
-import { type KeyVerdict, keyAccess } from '../foresee/key-access.ts';
+import { type KeyVerdict, keyAccess, whyUnknown } from '../foresee/key-access.ts';
 import { cancelDeletionMend, enableKeyMend } from '../foresee/key-mends.ts';
 import type { Mend } from '../foresee/mend.ts';
 import type { KeyNeed, Task } from '../foresee/needs.ts';
@@ -168,12 +168,7 @@ async function access(
     if (one.verdict !== 'unknown') continue;
     const before = await refusedBefore(views, one);
     if (before) denied.push(before);
-    for (const layer of one.unseen) ledger.notSeen(layer);
-    if (one.depends.length > 0) {
-      ledger.notSeen(
-        `whether ${principal.arn} may ${one.action} on ${key.arn} depends on ${one.depends.join(', ')} of the call`,
-      );
-    }
+    for (const text of whyUnknown(one)) ledger.notSeen(text);
   }
   const soFar = verdicts.filter(
     (one) =>

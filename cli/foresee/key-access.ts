@@ -17,7 +17,7 @@ import type { EbsKeyAction } from './needs.ts';
 import { type Standing, standingOf } from './organization.ts';
 import { type KnownPrincipal, lookUpPrincipal, type Principal, viewOf } from './principal.ts';
 import { simulate } from './simulate.ts';
-import type { Seen, Unseen, Views } from './views.ts';
+import { describeUnseen, type Seen, type Unseen, type Views } from './views.ts';
 
 export interface KeyQuestion {
   readonly principal: Principal;
@@ -51,6 +51,13 @@ export type KeyVerdict = { readonly action: EbsKeyAction; readonly keyArn: strin
       readonly otherwise: 'allowed' | 'denied';
     }
 );
+
+/** What an unknown answer would need: permissions to look, or the call itself. */
+export function whyUnknown(verdict: Extract<KeyVerdict, { readonly verdict: 'unknown' }>): string[] {
+  const { unseen, depends, principal, action, keyArn } = verdict;
+  const call = `whether ${principal.arn} may ${action} on ${keyArn} depends on ${depends.join(', ')} of the call`;
+  return [...unseen.map(describeUnseen), ...(depends.length > 0 ? [call] : [])];
+}
 
 /** Judges every action of the question. */
 export async function keyAccess(views: Views, question: KeyQuestion): Promise<KeyVerdict[]> {

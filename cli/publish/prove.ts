@@ -6,7 +6,7 @@ import { type Image, RunInstancesCommand } from '@aws-sdk/client-ec2';
 import { parseArn } from '../../policy/arn.ts';
 import { type DeviceRequest, effectiveDevices } from '../foresee/devices.ts';
 import { findKey, isEbsManagedAlias, keyProblem } from '../foresee/key.ts';
-import { keyAccess } from '../foresee/key-access.ts';
+import { keyAccess, whyUnknown } from '../foresee/key-access.ts';
 import { type KeyNeed, volumeNeeds } from '../foresee/needs.ts';
 import { type Principal, readPrincipal } from '../foresee/principal.ts';
 import { describeUnseen, type Views } from '../foresee/views.ts';
@@ -127,7 +127,7 @@ async function judgeNeed(
   });
   for (const one of verdicts) {
     if (one.verdict === 'denied') denied.push(`${one.action} on ${one.keyArn} is denied: ${one.because}`);
-    if (one.verdict === 'unknown') unknown.push(...one.unseen.map(describeUnseen));
+    if (one.verdict === 'unknown') unknown.push(...whyUnknown(one));
   }
 }
 
