@@ -17,7 +17,7 @@ import { startHousekeeping } from './housekeeping.ts';
 import { callsTo } from './http/call-service.ts';
 import { createPipeline } from './http/pipeline.ts';
 import { createFrontDoor } from './http/server.ts';
-import { createIdempotency, idempotencyMigrations } from './idempotency/idempotency.ts';
+import { createIdempotency, idempotencyMigrations, type TokenResult } from './idempotency/idempotency.ts';
 import { createAuthorizationMessages } from './identity/authorization-messages.ts';
 import { createIdentity, identityMigrations } from './identity/identity.ts';
 import { findLinkedRole } from './identity/linked-roles.ts';
@@ -43,6 +43,7 @@ import { createNetwork } from './network/create-network.ts';
 import { createKeyPairs } from './network/key-pairs.ts';
 import { isRegion, REGIONS } from './network/regions.ts';
 import { networkMigrations } from './network/tables.ts';
+import { prune } from './pruning.ts';
 import { createRecycleBin, recycleBinMigrations } from './recycle-bin/recycle-bin.ts';
 import { createRootKeyRotation } from './root-key/rotation.ts';
 import { openTokenKeys, tokenKeyMigrations, tokenKeySealed } from './root-key/token-keys.ts';
@@ -80,6 +81,7 @@ import { Wire } from './wire/wire.ts';
 const DATABASE = 'ingot.db';
 const COLLECT_GARBAGE_EVERY_MS = 10 * 60_000;
 const WRITE_USES_OF_KEYS_EVERY_MS = 60_000;
+const PRUNE_EVERY_MS = 60 * 60_000;
 
 export const migrations = (rootKey: RootKey): readonly Migration[] =>
   [
@@ -345,6 +347,22 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     },
   });
   closers.add(() => housekeeping.stop());
+  const pruning = startHousekeeping({
+    everyMs: PRUNE_EVERY_MS,
+    log,
+    round: () => {
+      const finders = {
+        ami: (made: TokenResult) => images.find(made.region, made.resultId),
+        lt: (made: TokenResult) => launchTemplates.find(made.account, made.region, { id: made.resultId }),
+        r: async (made: TokenResult) => (await instances.ofReservation(made.resultId))[0],
+        snap: (made: TokenResult) => snapshots.find(made.region, made.resultId),
+        vol: (made: TokenResult) => volumes.find(made.region, made.resultId),
+      };
+      const { auditRetentionDays } = config;
+      return prune({ audit, idempotency, finders, clock, ...(auditRetentionDays && { auditRetentionDays }) });
+    },
+  });
+  closers.add(() => pruning.stop());
   const usesOfKeys = startHousekeeping({
     everyMs: WRITE_USES_OF_KEYS_EVERY_MS,
     log,

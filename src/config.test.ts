@@ -33,6 +33,12 @@ describe('configuration', () => {
     assert.deepEqual(readConfig({}, environment).rootAccessKey, { id: 'AKIAEXAMPLEROOTKEY1', secret: 'x'.repeat(40) });
   });
 
+  it('keeps the audit trail for ever unless it is told how long', () => {
+    assert.equal(readConfig({}, {}).auditRetentionDays, undefined);
+    assert.equal(readConfig({}, { INGOT_AUDIT_RETENTION_DAYS: 'forever' }).auditRetentionDays, undefined);
+    assert.equal(readConfig({}, { INGOT_AUDIT_RETENTION_DAYS: '2190' }).auditRetentionDays, 2190);
+  });
+
   const refusals: readonly [Partial<ServeOptions>, Record<string, string>, RegExp][] = [
     [{ listen: '4599' }, {}, /--listen must be HOST:PORT/],
     [{ listen: 'localhost:70000' }, {}, /--listen must be HOST:PORT/],
@@ -45,6 +51,12 @@ describe('configuration', () => {
     [{}, { INGOT_ROOT_ACCESS_KEY_ID: 'AKIAEXAMPLEROOTKEY1' }, /must be set together/],
     [{}, { INGOT_ROOT_ACCESS_KEY_ID: 'short', INGOT_ROOT_SECRET_ACCESS_KEY: 'x'.repeat(40) }, /ACCESS_KEY_ID must be/],
     [{}, { INGOT_LOG: 'loud' }, /INGOT_LOG must be one of/],
+    [
+      {},
+      { INGOT_AUDIT_RETENTION_DAYS: '89' },
+      /INGOT_AUDIT_RETENTION_DAYS must be forever, or a number of days from 90/,
+    ],
+    [{}, { INGOT_AUDIT_RETENTION_DAYS: 'never' }, /INGOT_AUDIT_RETENTION_DAYS must be/],
     [{}, { INGOT_KMS_THROTTLE: 'on' }, /INGOT_KMS_THROTTLE must be one of aws, off/],
   ];
   for (const [options, environment, message] of refusals) {

@@ -23,6 +23,8 @@ export interface Config {
   /** What it was sealed under before, where that changes. */
   readonly previousRootKeySource?: RootKeySource;
   readonly logLevel: LogLevel;
+  /** Age at which events leave the audit trail; absent where they stay for ever. */
+  readonly auditRetentionDays?: number;
   /** `aws` imposes AWS's rates of KMS calls. */
   readonly kmsThrottle: 'aws' | 'off';
   readonly cryptoWorkers: number;
@@ -69,12 +71,14 @@ export function readConfig(
   if (previousRootKeySource && !rootKeySource) {
     throw new ConfigError('what the root key was sealed under is given, and not what it shall be sealed under');
   }
+  const auditRetentionDays = readRetention(environment.INGOT_AUDIT_RETENTION_DAYS ?? 'forever');
   return Object.freeze({
     dataDir: resolve(data),
     listen: readAddress(listen),
     machines: oneOf('--machines', machines, ['qemu', 'none', 'auto'] as const),
     guestNetwork: readGuestNetwork(guestNetwork, guestSshPort),
     ...(rootAccessKey && { rootAccessKey }),
+    ...(auditRetentionDays !== undefined && { auditRetentionDays }),
     ...(rootKeySource && { rootKeySource }),
     ...(previousRootKeySource && { previousRootKeySource }),
     logLevel: oneOf('INGOT_LOG', environment.INGOT_LOG ?? 'info', LOG_LEVELS),
@@ -91,6 +95,20 @@ function readAddress(listen: string): Config['listen'] {
     throw new ConfigError(`--listen must be HOST:PORT, for example 127.0.0.1:4599 or [::1]:4599, not ${listen}`);
   }
   return { host, port };
+}
+
+/** LookupEvents promises 90 days. */
+const AUDIT_RETENTION_DAYS_MIN = 90;
+
+function readRetention(text: string): number | undefined {
+  if (text === 'forever') return undefined;
+  const days = Number(text);
+  if (!/^\d{1,6}$/.test(text) || days < AUDIT_RETENTION_DAYS_MIN) {
+    throw new ConfigError(
+      `INGOT_AUDIT_RETENTION_DAYS must be forever, or a number of days from ${AUDIT_RETENTION_DAYS_MIN}, not ${text}`,
+    );
+  }
+  return days;
 }
 
 function readGuestNetwork(choice: string, port: string): GuestNetwork {

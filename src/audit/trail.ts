@@ -13,6 +13,7 @@ import type { Audit, AuditEntry } from './audit.ts';
 import { userIdentity, userNameOf, wholeSeconds } from './user-identity.ts';
 
 const EVENT_VERSION = '1.11';
+const PRUNED_AT_A_TIME = 500;
 
 interface EventRow {
   sequence: number;
@@ -121,6 +122,8 @@ export interface TrailEvent extends TrailPlace {
 export interface AuditTrail extends Audit {
   /** Events that the account's own trail in that region holds, newest first. */
   lookUp(query: TrailQuery): Promise<TrailEvent[]>;
+  /** Deletes a batch of the oldest events, those from before `before`; gives how many. */
+  prune(before: Date): Promise<number>;
 }
 
 export interface AuditDeps {
@@ -191,6 +194,25 @@ class Trail implements AuditTrail {
       }
     }
     this.#committing = false;
+  }
+
+  async prune(before: Date): Promise<number> {
+    // By arrival, which needs no index of its own; an event with a clock that was ahead waits for its time.
+    const oldest = await this.#db
+      .read<AuditTables>()
+      .selectFrom('audit_event')
+      .select(['sequence', 'time'])
+      .orderBy('sequence')
+      .limit(PRUNED_AT_A_TIME)
+      .execute();
+    const sequences = oldest.filter(({ time }) => time < before.getTime()).map(({ sequence }) => sequence);
+    if (sequences.length === 0) return 0;
+    await this.#db.write(async (tx) => {
+      const tables = tx.as<AuditTables>();
+      await tables.deleteFrom('audit_resource').where('sequence', 'in', sequences).execute();
+      await tables.deleteFrom('audit_event').where('sequence', 'in', sequences).execute();
+    });
+    return sequences.length;
   }
 
   async lookUp(query: TrailQuery): Promise<TrailEvent[]> {

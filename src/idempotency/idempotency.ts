@@ -25,6 +25,20 @@ export interface Idempotency {
   find(use: TokenUse, tx?: Tx): Promise<RememberedResult | undefined>;
   /** Remembers the result; call after `find` with the same transaction found nothing. */
   remember(tx: Tx, use: TokenUse, parametersHash: string, resultId: string): Promise<void>;
+  /**
+   * Forgets tokens from before `before`, but for those whose results are still there: they answer as long as these do.
+   * Looks at one batch, the oldest first, and goes on behind it the next time; `more` says that there is something.
+   */
+  prune(
+    before: Date,
+    isThere: (result: TokenResult) => Promise<boolean>,
+  ): Promise<{ forgotten: number; more: boolean }>;
+}
+
+export interface TokenResult {
+  readonly account: AccountId;
+  readonly region: Region;
+  readonly resultId: string;
 }
 
 export interface IdempotencyTables {
@@ -56,10 +70,62 @@ export const idempotencyMigrations: readonly Migration[] = [
         .execute();
     },
   },
+  {
+    id: 'idempotency-0002',
+    async up(schema: Kysely<unknown>) {
+      await schema.schema.createIndex('idempotency_tokens_age').on('idempotency_tokens').column('created_at').execute();
+    },
+  },
 ];
 
+const PRUNED_AT_A_TIME = 200;
+const KEY = ['account_id', 'region', 'action', 'token'] as const;
+
 export function createIdempotency(deps: { db: Db; clock: () => Date }): Idempotency {
+  /** The last token that was looked at; none where the next to look at is the oldest. */
+  let lookedAt: { readonly created_at: number; readonly token: string } | undefined;
+
   return {
+    async prune(before, isThere) {
+      const rows = await deps.db
+        .read<IdempotencyTables>()
+        .selectFrom('idempotency_tokens')
+        .select([...KEY, 'result_id', 'created_at'])
+        .where('created_at', '<', before.getTime())
+        .where(({ eb, or, and }) =>
+          lookedAt === undefined
+            ? and([])
+            : or([
+                eb('created_at', '>', lookedAt.created_at),
+                and([eb('created_at', '=', lookedAt.created_at), eb('token', '>', lookedAt.token)]),
+              ]),
+        )
+        .orderBy('created_at')
+        .orderBy('token')
+        .limit(PRUNED_AT_A_TIME)
+        .execute();
+      const more = rows.length === PRUNED_AT_A_TIME;
+      lookedAt = more ? rows.at(-1) : undefined;
+      const gone: typeof rows = [];
+      for (const row of rows) {
+        const result = {
+          account: row.account_id as AccountId,
+          region: row.region as Region,
+          resultId: row.result_id,
+        };
+        if (!(await isThere(result))) gone.push(row);
+      }
+      if (gone.length > 0) {
+        await deps.db.write(async (tx) => {
+          for (const row of gone) {
+            let query = tx.as<IdempotencyTables>().deleteFrom('idempotency_tokens');
+            for (const column of KEY) query = query.where(column, '=', row[column]);
+            await query.execute();
+          }
+        });
+      }
+      return { forgotten: gone.length, more };
+    },
     async find(use, tx) {
       const query = tx ? tx.as<IdempotencyTables>() : deps.db.read<IdempotencyTables>();
       const row = await query
