@@ -6,6 +6,7 @@ import { addDoctorCommand } from './doctor/commands.ts';
 import { EXIT } from './error.ts';
 import { addInstanceCommands } from './instances/commands.ts';
 import { addPublishCommand } from './publish/command.ts';
+import { addVerifyCommand } from './verify/command.ts';
 
 /** `exit` ends the process with the code of an error in the use of the program, or 0 after --help. */
 export function makeProgram(exit: (code: number) => never): Command {
@@ -69,6 +70,7 @@ export function makeProgram(exit: (code: number) => never): Command {
   addInstanceCommands(program);
   addPublishCommand(program);
   addAuditCommand(program);
+  addVerifyCommand(program);
   return program;
 }
 

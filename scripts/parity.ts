@@ -78,7 +78,8 @@ async function readSpecification({ title, file, word }: (typeof SPECIFICATIONS)[
 export async function parityText(): Promise<string> {
   const tables = await implemented();
   const wire = new Wire(REGISTRY);
-  const services = REGISTRY.map(({ name }) => {
+  // Ingot's own service has no counterpart.
+  const services = REGISTRY.filter(({ name }) => name !== 'ingot').map(({ name }) => {
     const all = [...(wire.service(name)?.operationNames ?? [])].sort();
     const served = all.filter((operation) => tables.get(name)?.has(operation));
     return { name, all, served, refused: all.filter((operation) => !served.includes(operation)) };

@@ -65,12 +65,15 @@ import { imageTaggables } from './services/ec2/taggable.ts';
 import { volumeTaggables } from './services/ec2/volume-shapes.ts';
 import { volumeOperations } from './services/ec2/volumes-table.ts';
 import { iamService } from './services/iam/index.ts';
+import { ingotService } from './services/ingot/index.ts';
 import { kmsService } from './services/kms/index.ts';
 import type { Service } from './services/operation.ts';
 import { organizationsService } from './services/organizations/index.ts';
 import { rbinService } from './services/rbin/index.ts';
 import { stsService } from './services/sts/index.ts';
 import { createTags, tagMigrations } from './tags/tags.ts';
+import { createSigningKey, verificationMigrations, verificationSealed } from './verification/signing-key.ts';
+import { createVerifications } from './verification/verifications.ts';
 import { createVolumes, volumesMigrations } from './volumes/create.ts';
 import { volumesSealed } from './volumes/sealed.ts';
 import { openStorage } from './volumes/storage/open-storage.ts';
@@ -99,6 +102,7 @@ export const migrations = (rootKey: RootKey): readonly Migration[] =>
     storageMigrations,
     tagMigrations,
     tokenKeyMigrations,
+    verificationMigrations,
     volumesMigrations,
   ].flat();
 
@@ -108,6 +112,7 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
   ...identitySealed,
   ...instancesSealed,
   ...launchTemplatesSealed,
+  ...verificationSealed,
   ...volumesSealed,
   ...keysSealed,
 ];
@@ -182,7 +187,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
 
   const storage = await openStorage({ dir: dataDir, db, log, workers: config.cryptoWorkers });
   closers.add(() => storage.close());
-  const { volumes, snapshots, ebsDefaults, direct, ...lifecycle } = createVolumes({
+  const { volumes, snapshots, ebsDefaults, direct, proofs, ...lifecycle } = createVolumes({
     db,
     storage,
     keys: onBehalf,
@@ -194,6 +199,15 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     rootKey,
     authorizationEpoch: () => keys.generation() + identity.generation(),
   });
+
+  const verifications = createVerifications({
+    proofs,
+    storage,
+    signingKey: createSigningKey({ db, rootKey, clock }),
+    clock,
+    log,
+  });
+  closers.add(() => verifications.close());
 
   const strays = await storage.removeOverlaysExcept(await volumes.liveOverlays());
   if (strays > 0) log.info({ overlays: strays }, 'overlays that belong to no volume were removed');
@@ -316,6 +330,13 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     ebsService({ authorizer, db, snapshots, direct, tags, idempotency }),
     ec2Api,
     iamService({ identity, authorizer, usesOfLinkedRole: (arn) => autoScaling.usesOfRole(arn) }),
+    ingotService({
+      authorizer,
+      snapshots,
+      tags,
+      verifications,
+      managementAccount: async () => (await identity.organizations.get()).managementAccount,
+    }),
     kmsService({ keys, isRegion }),
     organizationsService({ identity, authorizer }),
     rbinService({ authorizer, db, bin }),

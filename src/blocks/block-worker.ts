@@ -8,6 +8,8 @@ import { sha256 } from '../crypto/hash.ts';
 import { LIMITS } from '../limits.ts';
 import { AlignedPool } from './aligned-pool.ts';
 import { ENTRY_BYTES, type Entry, isDataEntry, isZeroEntry, zeroEntry } from './entry.ts';
+import { scanFile } from './file-scan.ts';
+import { inspectBlocks } from './inspection.ts';
 import { readThrough } from './layers.ts';
 import type {
   BlockReply,
@@ -74,6 +76,12 @@ async function run(request: BlockRequest): Promise<{ result: unknown; transfer?:
       return { result: await reseal(request) };
     case 'merge':
       return { result: await merge(request) };
+    case 'inspect':
+      return {
+        result: await pool.use((scratch) => inspectBlocks(segmentsDir, request.dataKey, request.entries, scratch)),
+      };
+    case 'scan':
+      return { result: await scanFile(request.path, request.marker) };
     case 'ping':
       return { result: undefined };
     case 'close':

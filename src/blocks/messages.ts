@@ -1,5 +1,7 @@
 /** What the storage's main thread and its block workers say to each other. */
 import { IntegrityError } from '../errors.ts';
+import type { FileScan } from './file-scan.ts';
+import type { Inspection } from './inspection.ts';
 import type { WorkerKey } from './segment-reader.ts';
 
 export interface BlockWorkerData {
@@ -45,6 +47,19 @@ export interface MergeRequest {
   readonly entries: Uint8Array;
 }
 
+export interface InspectRequest {
+  readonly kind: 'inspect';
+  readonly dataKey: WorkerKey;
+  /** Entries back to back. */
+  readonly entries: Uint8Array;
+}
+
+export interface ScanRequest {
+  readonly kind: 'scan';
+  readonly path: string;
+  readonly marker: Uint8Array;
+}
+
 export interface PingRequest {
   readonly kind: 'ping';
 }
@@ -52,12 +67,24 @@ export interface CloseRequest {
   readonly kind: 'close';
 }
 
-export type BlockRequest = PutRequest | ReadRequest | ResealRequest | MergeRequest | PingRequest | CloseRequest;
+export type BlockRequest =
+  | PutRequest
+  | ReadRequest
+  | ResealRequest
+  | MergeRequest
+  | InspectRequest
+  | ScanRequest
+  | PingRequest
+  | CloseRequest;
 export type ResultOf<Request extends BlockRequest> = Request extends PutRequest
   ? PutResult
-  : Request extends PingRequest | CloseRequest
-    ? undefined
-    : Uint8Array<ArrayBuffer>;
+  : Request extends InspectRequest
+    ? Inspection
+    : Request extends ScanRequest
+      ? FileScan | undefined
+      : Request extends PingRequest | CloseRequest
+        ? undefined
+        : Uint8Array<ArrayBuffer>;
 
 export interface Numbered<Body> {
   readonly id: number;

@@ -39,6 +39,21 @@ export function encodeSegmentHeader(target: Uint8Array, segment: Uint8Array, dat
   header.set(keyId, 34);
 }
 
+/** Id of the data key that a segment's header names; `undefined` where there is no such file, or it has no such header. */
+export async function dataKeyOfSegment(dir: string, segment: string): Promise<string | undefined> {
+  const file = await open(join(dir, `${segment}.seg`), 'r').catch(() => undefined);
+  if (!file) return undefined;
+  try {
+    const header = Buffer.alloc(SEGMENT_HEADER_BYTES);
+    const { bytesRead } = await file.read(header, 0, SEGMENT_HEADER_BYTES, 0);
+    if (bytesRead !== SEGMENT_HEADER_BYTES || header.toString('latin1', 0, MAGIC.length) !== MAGIC) return undefined;
+    const length = header.readUInt16BE(32);
+    return length <= 256 ? header.toString('utf8', 34, 34 + length) : undefined;
+  } finally {
+    await file.close();
+  }
+}
+
 /** Opens for O_DIRECT where the file system can, and says whether it could. */
 export async function openDirect(
   path: string,

@@ -6,6 +6,7 @@
  * written. Maps are immutable trees of pages shared by content hash, so a copy is a copied root. Every block is sealed,
  * also those of volumes the API calls unencrypted: their data key is wrapped by the installation's root key.
  */
+import type { BlockProblem } from '../blocks/inspection.ts';
 import type { SecretKey } from '../crypto/secret-key.ts';
 import type { Tx } from '../db/db.ts';
 import type { Branded, DataKeyId, SnapshotId, VolumeId } from '../ids.ts';
@@ -48,6 +49,39 @@ export interface VolumeLayers {
   readonly dataKey: OpenDataKey;
 }
 
+/** A block that is not as it was written. */
+export interface MapFault {
+  readonly problem: BlockProblem | 'map-damaged';
+  /** Block index; absent where a page of the map itself is damaged, and what it named is unknown. */
+  readonly index?: number;
+  readonly segment?: string;
+  readonly slot?: number;
+  readonly foundInSlot?: number;
+}
+
+/** What looking at every block of a map came to. */
+export interface MapProof {
+  readonly blocks: { readonly listed: number; readonly zero: number; readonly authenticated: number };
+  /** Segments that the map names. */
+  readonly segments: number;
+  /** Of the byte values of each ciphertext, with 255 degrees of freedom. */
+  readonly chiSquare: { readonly blocks: number; readonly least: number; readonly greatest: number };
+  /** Indexes of blocks whose chi-square is outside of the bounds given, at most 1000. */
+  readonly outside: readonly number[];
+  /** The first 1000. */
+  readonly faults: readonly MapFault[];
+  readonly faultCount: number;
+  /** First, middle and last of the stored blocks. */
+  readonly examples: readonly { readonly index: number; readonly segment: string; readonly slot: number }[];
+}
+
+export interface MarkerSearch {
+  readonly files: number;
+  readonly bytes: number;
+  /** Paths within the data directory, and at most 16 places in each. */
+  readonly found: readonly { readonly path: string; readonly places: readonly number[] }[];
+}
+
 export interface Storage {
   /** The map without any block. */
   readonly emptyMap: MapRoot;
@@ -88,6 +122,22 @@ export interface Storage {
   ): Promise<{ blocks: ChangedBlock[]; next?: number }>;
   /** Blocks in the map and bytes they stand for. */
   mapSummary(root: MapRoot): Promise<{ blockCount: number }>;
+
+  // Proof --------------------------------------------------------------------------------------------------------
+  /**
+   * Reads every block of the map from disk in worker threads, past every cache: whether it authenticates, and whether
+   * its ciphertext's chi-square is within `bounds`. What is wrong is told, not thrown.
+   */
+  inspectMap(
+    map: SealedMap,
+    bounds: { readonly low: number; readonly high: number },
+    onProgress: (fraction: number) => void,
+    signal: AbortSignal,
+  ): Promise<MapProof>;
+  /** Segments under this data key that nothing names, and that the next collection would delete. */
+  orphanedSegments(dataKey: DataKeyId, liveRoots: () => Promise<readonly MapRoot[]>): Promise<readonly string[]>;
+  /** Looks for the bytes in every file under the data directory, in worker threads. */
+  findMarker(marker: Uint8Array, onProgress: (fraction: number) => void, signal: AbortSignal): Promise<MarkerSearch>;
 
   // Re-encryption ------------------------------------------------------------------------------------------------
   /**

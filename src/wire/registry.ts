@@ -10,6 +10,7 @@ import * as iam from '@aws-sdk/client-iam';
 import * as kms from '@aws-sdk/client-kms';
 import * as organizations from '@aws-sdk/client-organizations';
 import * as sts from '@aws-sdk/client-sts';
+import * as ingot from './ingot-schemas.ts';
 import type { ServiceEntry } from './model.ts';
 import * as rbin from './rbin-schemas.ts';
 
@@ -88,5 +89,6 @@ export const REGISTRY: readonly ServiceEntry[] = [
     xmlNamespace: 'http://autoscaling.amazonaws.com/doc/2011-01-01/',
     schemas: autoscaling,
   },
+  { name: 'ingot', protocol: 'restJson1', version: '2026-11-23', schemas: ingot },
   { name: 'rbin', protocol: 'restJson1', version: '2021-06-15', schemas: rbin },
 ];

@@ -37,8 +37,8 @@ test('every operation that AWS has and Ingot has not is refused by name, to the 
   for (const service of wire.services) {
     const { schemas, protocol } = service.entry;
     const [, Client] = Object.entries(schemas).find(([name]) => /^[A-Z]\w*Client$/.test(name)) ?? [];
-    // Recycle Bin has no published client with schemas.
-    if (service.name === 'rbin') continue;
+    // Recycle Bin and Ingot's own service have no published client with schemas.
+    if (service.name === 'rbin' || service.name === 'ingot') continue;
     const options = { endpoint: door.endpoint, region: 'us-east-1', credentials: ACCESS_KEY, maxAttempts: 1 };
     const client = new (Client as new (options: object) => SdkClient)(options);
     for (const name of service.operationNames) {

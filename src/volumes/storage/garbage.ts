@@ -35,8 +35,37 @@ export async function collectGarbage(
   parts: GarbageParts,
   liveRoots: () => Promise<readonly MapRoot[]>,
 ): Promise<{ segmentsDeleted: number; bytesFreed: number }> {
-  const { db, blocks, pages, uploads, sealing } = parts;
+  const { db, blocks } = parts;
   const number = await nextCollection(db);
+  const { candidates, reached, segments } = await survey(parts, liveRoots, number);
+  await sweepPages(db, number, reached);
+  let segmentsDeleted = 0;
+  let bytesFreed = 0;
+  for (const [segment, sizeBytes] of candidates) {
+    if (segments.has(segment)) continue;
+    await blocks.deleteSegment(segment);
+    segmentsDeleted++;
+    bytesFreed += sizeBytes;
+  }
+  return { segmentsDeleted, bytesFreed };
+}
+
+/** Segments that a collection would delete now, with their sizes in bytes; nothing is deleted. */
+export async function unnamedSegments(
+  parts: GarbageParts,
+  liveRoots: () => Promise<readonly MapRoot[]>,
+): Promise<Map<string, number>> {
+  const { candidates, segments } = await survey(parts, liveRoots, await latestCollection(parts.db));
+  return new Map([...candidates].filter(([segment]) => !segments.has(segment)));
+}
+
+/** Closed segments, and what is reached from everything that may name a page or a segment. */
+async function survey(
+  parts: GarbageParts,
+  liveRoots: () => Promise<readonly MapRoot[]>,
+  number: number,
+): Promise<{ candidates: Map<string, number>; reached: Set<PageId>; segments: Set<string> }> {
+  const { db, blocks, pages, uploads, sealing } = parts;
   const candidates = await blocks.closedSegments();
   await parts.settled();
 
@@ -55,17 +84,16 @@ export async function collectGarbage(
   }
   await uploads.forEachEntry(keep);
   await forEachYoungLeaf(db, number, keepLeaf);
+  return { candidates, reached, segments };
+}
 
-  await sweepPages(db, number, reached);
-  let segmentsDeleted = 0;
-  let bytesFreed = 0;
-  for (const [segment, sizeBytes] of candidates) {
-    if (segments.has(segment)) continue;
-    await blocks.deleteSegment(segment);
-    segmentsDeleted++;
-    bytesFreed += sizeBytes;
-  }
-  return { segmentsDeleted, bytesFreed };
+async function latestCollection(db: Db): Promise<number> {
+  const row = await db
+    .read<StorageTables>()
+    .selectFrom('storage_collection')
+    .select('number')
+    .executeTakeFirstOrThrow();
+  return row.number;
 }
 
 async function nextCollection(db: Db): Promise<number> {

@@ -5,12 +5,14 @@ import { compare, countBlocks, findBlock, walk } from '../../blocks/block-map.ts
 import { BlockStore } from '../../blocks/block-store.ts';
 import { identityOf, isZeroEntry } from '../../blocks/entry.ts';
 import { EMPTY_ROOT } from '../../blocks/map-page.ts';
+import { dataKeyOfSegment } from '../../blocks/segment.ts';
 import type { Db } from '../../db/db.ts';
 import { LIMITS } from '../../limits.ts';
 import { createLog, type Log } from '../../log.ts';
 import type { ChangedBlock, ListedBlock, MapRoot, Storage } from '../storage.ts';
 import { Attachments } from './attachments.ts';
-import { collectGarbage } from './garbage.ts';
+import { collectGarbage, unnamedSegments } from './garbage.ts';
+import { findMarker, inspectMap } from './inspect-map.ts';
 import { PageStore } from './pages.ts';
 import { Sealing, workerKey } from './sealing.ts';
 import { Uploads } from './uploads.ts';
@@ -52,6 +54,21 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   };
   const sealing = new Sealing(db, blocks, pages, overlaysDir, track);
   let collecting: Promise<unknown> = Promise.resolve();
+  /** One at a time: collections, and looks at what one would delete. */
+  const inTurn = <Result>(work: () => Promise<Result>): Promise<Result> => {
+    const turn = collecting.then(work);
+    collecting = turn.catch(() => {});
+    return turn;
+  };
+  const garbage = {
+    db,
+    blocks,
+    pages,
+    uploads,
+    sealing,
+    attachedRoots: () => attachments.baseRoots(),
+    settled: async () => void (await Promise.allSettled([...underWay])),
+  };
 
   return {
     emptyMap: EMPTY_ROOT as MapRoot,
@@ -108,20 +125,17 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       attachments.reading(layers.frozen, () => sealing.sealOverlays(job, layers, onProgress, signal)),
     rebase: (volume, base, removedOverlays) => attachments.rebase(volume, base, removedOverlays),
 
-    collectGarbage(liveRoots) {
-      const parts = {
-        db,
-        blocks,
-        pages,
-        uploads,
-        sealing,
-        attachedRoots: () => attachments.baseRoots(),
-        settled: async () => void (await Promise.allSettled([...underWay])),
-      };
-      const collection = collecting.then(() => collectGarbage(parts, liveRoots));
-      collecting = collection.catch(() => {});
-      return collection;
+    inspectMap: (map, bounds, onProgress, signal) => inspectMap(db, blocks, map, bounds, onProgress, signal),
+    async orphanedSegments(dataKey, liveRoots) {
+      const unnamed = await inTurn(() => unnamedSegments(garbage, liveRoots));
+      const owned = await Promise.all(
+        [...unnamed.keys()].map(async (id) => ((await dataKeyOfSegment(segmentsDir, id)) === dataKey ? [id] : [])),
+      );
+      return owned.flat().sort();
     },
+    findMarker: (marker, onProgress, signal) => findMarker(dir, blocks, marker, onProgress, signal),
+
+    collectGarbage: (liveRoots) => inTurn(() => collectGarbage(garbage, liveRoots)),
     async close() {
       try {
         await attachments.close();
