@@ -35,6 +35,12 @@ Examples:
   ingot publish destroy golden.yaml --version 1.3.0
   ingot publish destroy golden.yaml --version 1.3.0 --force --yes`;
 
+const SCHEMA_EXAMPLES = `
+Editors use it for a manifest whose first line is: # yaml-language-server: $schema=publish-v1.schema.json
+
+Examples:
+  ingot publish schema > publish-v1.schema.json`;
+
 export function addPublishCommand(program: Command): void {
   const publish = program
     .command('publish')
@@ -75,6 +81,7 @@ export function addPublishCommand(program: Command): void {
   publish
     .command('schema')
     .description('print the JSON Schema of manifests, for editors')
+    .addHelpText('after', SCHEMA_EXAMPLES)
     .addHelpText('after', '\nExamples:\n  ingot publish schema > publish-v1.json')
     .action(async () => (await import('./run.ts')).printSchema());
 }

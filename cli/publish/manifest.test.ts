@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { parseManifest, readSchema } from './manifest.ts';
 
@@ -91,6 +92,15 @@ describe('the manifest', () => {
       { region: 'eu-central-1', key: 'alias/golden' },
       { region: 'us-east-1', key: 'alias/away' },
     ]);
+  });
+
+  it('those of the documents are manifests', async () => {
+    const read = (path: string) => readFile(new URL(`../../docs/${path}`, import.meta.url), 'utf8');
+    const [, example = ''] = /^```yaml\n([\s\S]*?)^```$/m.exec(await read('tools/publish.md')) ?? [];
+    assert.equal(parse(example).version, '1.4.0');
+    const [, tutorial = ''] = /^cat > golden\.yaml <<END\n([\s\S]*?)^END$/m.exec(await read('tutorial.md')) ?? [];
+    const filled = tutorial.replace(/\$\(account team-(\w)\)/g, (_, team) => `11112222333${'abc'.indexOf(team)}`);
+    assert.equal(parse(filled).audience.accounts.length, 3);
   });
 
   it('what is not said', () => {

@@ -15,6 +15,7 @@ import {
   checkTarget,
   copySource,
   imageSteps,
+  isKeyless,
   madeOf,
   type RegionState,
   readAccount,
@@ -234,6 +235,7 @@ async function planRegion(
   const { site, published } = state;
   const own = targetAt(published, manifest.version).available;
   if (own) images.set(siteKey(site), own.imageId);
+  if (isKeyless(context, state)) return [];
   const steps: Step[] = [];
   const copies: AccountState[] = [];
   if (manifest.mode === 'share') steps.push(...(await shareSteps(context, state)));

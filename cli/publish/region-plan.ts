@@ -45,6 +45,9 @@ export interface RegionState {
   readonly key: SiteKey | undefined;
 }
 
+/** Its key is refused: what would be done there cannot be told. */
+export const isKeyless = ({ manifest }: Context, { key }: RegionState) => manifest.encrypted && key === undefined;
+
 /** The image of the version at a site: as it should be, on its way, or failed. */
 export function targetAt({ images }: Published, version: string) {
   const mine = images.filter((image) => image.version === version);
@@ -137,7 +140,7 @@ export async function imageSteps(
   const { manifest, source, refusals } = context;
   const { site, published, key } = state;
   const target = targetAt(published, manifest.version);
-  if (target.available || source === undefined) return [];
+  if (target.available || source === undefined || isKeyless(context, state)) return [];
   if (manifest.source.kind === 'disk' && site.region === manifest.home) {
     const begun = published.loose.filter((one) => one.version === manifest.version && one.source === source);
     return [importStep({ site, manifest, source, key, begun, encryption: madeOf(state) })];
@@ -271,7 +274,7 @@ export async function reencryptSteps(
   const { site, views, published, key } = state;
   const own = targetAt(published, manifest.version).available;
   const source = context.source ?? own?.source;
-  const lacking = accounts.filter(({ target }) => !target.available && source !== undefined);
+  const lacking = accounts.filter((one) => !one.target.available && source !== undefined && !isKeyless(context, one));
   const toLend = lacking.filter(({ target }) => !target.pending).map((one) => one.site.account);
   const reading = lacking.map((one) => `account:${one.site.account}`);
   const steps: Step[] = [];

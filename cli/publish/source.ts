@@ -1,6 +1,7 @@
 /** What is published: looked at before anything is made, and the step that brings a disk into its first region. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { relative } from 'node:path';
 import { StartSnapshotCommand } from '@aws-sdk/client-ebs';
 import {
   DeleteSnapshotCommand,
@@ -210,7 +211,7 @@ export function importStep(options: {
     action: 'import',
     account: site.account,
     region: site.region,
-    what: `${before ? `go on with ${before.snapshotId}:` : 'upload'} ${disk.path} as ${imageName(manifest)}`,
+    what: `${before ? `go on with ${before.snapshotId}:` : 'upload'} ${relative('', disk.path)} as ${imageName(manifest)}`,
     why: before ? 'an earlier apply began it' : `not published in ${site.region} yet`,
     encryption,
     async perform(run) {

@@ -14,12 +14,12 @@ export function planDocument({ manifest, sites, steps, refusals, notes }: Plan) 
 
 export function planText(plan: Plan): string {
   const { manifest, steps, notes } = plan;
+  if (plan.refusals.length > 0) return refusalText(plan);
   const parts = [];
-  if (plan.refusals.length > 0) parts.push(refusalText(plan));
   if (steps.length > 0) {
     const count = steps.length === 1 ? 'One step' : `${steps.length} steps`;
     parts.push(`${count} to ${manifest.name} ${manifest.version}:`, stepTable(steps));
-  } else if (plan.refusals.length === 0) {
+  } else {
     parts.push(`Nothing to do: ${manifest.name} ${manifest.version} is published as the manifest says.`);
   }
   if (notes.length > 0) parts.push(notes.map((note) => `Note: ${note}`).join('\n'));

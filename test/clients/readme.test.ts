@@ -2,16 +2,15 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { SERVE_DEFAULTS } from '../../src/config.ts';
 import { REPOSITORY } from '../house/ingot.ts';
+import { checkOut, endGroup, startLines } from './checkout.ts';
 import { missing, QUIET } from './programs.ts';
 
 const HEADING = '## Ten lines with the AWS CLI\n';
-const LINKED = ['bin', 'cli', 'policy', 'src', 'node_modules'];
 const skip = missing('aws', ['--version'], 'the AWS CLI') || missing('bash', ['--version']);
 
 /** The indented lines below the heading. */
@@ -25,27 +24,13 @@ async function printedLines(): Promise<string[]> {
     .map((line) => line.slice(4));
 }
 
-/** The repository by links, with a data directory of its own, and a free port in place of the usual one. */
-async function checkOut(): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), 'ingot-readme-'));
-  for (const name of LINKED) await symlink(join(REPOSITORY, name), join(directory, name));
-  const manifest = JSON.parse(await readFile(join(REPOSITORY, 'package.json'), 'utf8'));
-  assert.match(manifest.scripts.start, / serve$/, 'npm start is `ingot serve`');
-  manifest.scripts.start += ' --machines none --listen 127.0.0.1:0';
-  await writeFile(join(directory, 'package.json'), JSON.stringify(manifest));
-  return directory;
-}
-
 it('the ten lines of the README do what they say', { skip }, async () => {
   const [start = '', ...lines] = await printedLines();
-  assert.ok(start.startsWith('npm start &'), 'the first line starts the server');
   assert.ok(start.includes(`http://${SERVE_DEFAULTS.listen}`), 'the address is the default one');
   assert.equal(lines.length, 9);
   const script = [
     'set -euo pipefail',
-    start.replace('&', '> said &'),
-    // What a reader waits for before the second line.
-    'until grep -qs "Ingot is listening" said; do kill -0 $!; sleep 0.1; done',
+    ...startLines(start),
     ...lines,
     'aws ec2 describe-images --owners self --query "Images[].[Name,State,BlockDeviceMappings[0].Ebs.Encrypted]" --output text',
     'aws ec2 describe-snapshots --owner-ids self --query "Snapshots[].KmsKeyId" --output text | sed "s/.*$KEY\\$/under the key/"',
@@ -79,12 +64,3 @@ it('the ten lines of the README do what they say', { skip }, async () => {
     await rm(directory, { recursive: true, force: true });
   }
 });
-
-function endGroup(leader: number | undefined): void {
-  try {
-    if (leader !== undefined) process.kill(-leader, 'SIGKILL');
-  } catch (error) {
-    // None of it is left.
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
-}
