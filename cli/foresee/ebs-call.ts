@@ -77,10 +77,11 @@ export function ebsConditions(call: EbsCall): Map<string, ConditionValue | undef
   const reEncrypts = action === 'kms:ReEncryptFrom' || action === 'kms:ReEncryptTo';
   if (!reEncrypts || call.sameKey !== undefined) set('kms:reencryptonsamekey', reEncrypts ? call.sameKey : undefined);
   if (action === 'kms:CreateGrant') {
+    // Of its two grants one is for the instance, whose principal is not known before (K-8).
     set('kms:grantoperations', ['Decrypt']);
     set('kms:grantconstrainttype', 'EncryptionContextSubset');
     set('kms:retiringprincipal', ebsPrincipal(region));
-  }
+  } else set('kms:granteeprincipal', undefined);
   return values;
 }
 
@@ -104,6 +105,21 @@ function keyConditions(set: Setter, { metadata }: FoundKey): void {
   set('kms:multiregionkeytype', metadata.MultiRegionConfiguration?.MultiRegionKeyType);
 }
 
+/** Keys of KMS that a call of EBS may have; where none is set, it is not known. All others such calls never have. */
+const OF_A_CALL = new Set([
+  'kms:encryptioncontext:aws:ebs:id',
+  'kms:reencryptonsamekey',
+  'kms:granteeprincipal',
+  'kms:resourcealiases',
+  'kms:keyspec',
+  'kms:customermasterkeyspec',
+  'kms:keyusage',
+  'kms:customermasterkeyusage',
+  'kms:keyorigin',
+  'kms:multiregion',
+  'kms:multiregionkeytype',
+]);
+
 /** Condition keys whose value nobody can know before the call is made. */
 export function uncertainIn(
   values: ReadonlyMap<string, ConditionValue | undefined>,
@@ -113,6 +129,6 @@ export function uncertainIn(
     if (values.has(key)) return false;
     // Tags are listed whole with the principal, so that one that is not there is known to be absent.
     if (key.startsWith('aws:principaltag/') && tagsKnown) return false;
-    return !key.startsWith('kms:encryptioncontext:') || key === 'kms:encryptioncontext:aws:ebs:id';
+    return !key.startsWith('kms:') || OF_A_CALL.has(key);
   };
 }
