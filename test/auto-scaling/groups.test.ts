@@ -413,6 +413,12 @@ describe('refusals', () => {
     [{ HealthCheckType: 'ELB' }, /^HealthCheckType ELB is not supported/],
     [{ HealthCheckGracePeriod: -1 }, /HealthCheckGracePeriod/],
     [{ NewInstancesProtectedFromScaleIn: true }, /NewInstancesProtectedFromScaleIn is not supported/],
+    [
+      { AvailabilityZoneDistribution: { CapacityDistributionStrategy: 'balanced-only' } },
+      /AvailabilityZoneDistribution/,
+    ],
+    [{ AvailabilityZoneImpairmentPolicy: { ZonalShiftEnabled: true } }, /AvailabilityZoneImpairmentPolicy/],
+    [{ DefaultCooldown: 60 }, /DefaultCooldown is not supported/],
     [{ TerminationPolicies: ['NewestInstance'] }, /TerminationPolicies is not supported/],
     [{ LaunchConfigurationName: 'old' }, /LaunchConfigurationName is not supported/],
     [{ TargetGroupARNs: ['arn'] }, /TargetGroupARNs is not supported/],

@@ -13,6 +13,8 @@ const WORDS: Readonly<Record<AutoScalingRefusalReason, Say>> = {
       'AlreadyExists',
       'AutoScalingGroup by this name already exists - A group with the name already exists and is not being deleted.',
     ),
+  'groups-too-many': ({ max }) =>
+    new ApiError('LimitExceeded', `An account has at most ${max} Auto Scaling groups in a region.`),
   'group-not-found': ({ arn }) => validation(`AutoScalingGroup name not found - ${arn} not found`),
   'group-deleting': ({ name }) =>
     new ApiError(

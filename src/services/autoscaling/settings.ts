@@ -14,8 +14,12 @@ export const GRACE_SECONDS = { create: 0, max: 7200 } as const;
 
 type Given = Pick<
   CreateAutoScalingGroupType,
+  | 'AvailabilityZoneDistribution'
+  | 'AvailabilityZoneImpairmentPolicy'
   | 'AvailabilityZones'
   | 'CapacityRebalance'
+  | 'CapacityReservationSpecification'
+  | 'DefaultCooldown'
   | 'DesiredCapacityType'
   | 'HealthCheckGracePeriod'
   | 'HealthCheckType'
@@ -30,8 +34,12 @@ type Given = Pick<
 >;
 export const GIVEN = [
   'AutoScalingGroupName',
+  'AvailabilityZoneDistribution',
+  'AvailabilityZoneImpairmentPolicy',
   'AvailabilityZones',
   'CapacityRebalance',
+  'CapacityReservationSpecification',
+  'DefaultCooldown',
   'DesiredCapacity',
   'DesiredCapacityType',
   'HealthCheckGracePeriod',
@@ -46,12 +54,29 @@ export const GIVEN = [
   'VPCZoneIdentifier',
 ] as const;
 
-/** Settings that may be spelt out as what they are without being given, and nothing else. */
+/** No scaling policy waits for it; AWS's value where none is given. */
+export const COOLDOWN_SECONDS = 300;
+
+/** Settings that may be spelt out as what they are without being given, as Terraform does, and nothing else. */
 export function refuseWithoutEffect(input: Partial<Given>): void {
   const unsupported = (name: string) => validation(`The parameter ${name} is not supported.`);
   if (input.HealthCheckType !== undefined && input.HealthCheckType !== 'EC2') {
     throw validation(`HealthCheckType ${input.HealthCheckType} is not supported: Ingot checks the health of EC2 only.`);
   }
+  const spread = input.AvailabilityZoneDistribution?.CapacityDistributionStrategy;
+  if ((spread ?? 'balanced-best-effort') !== 'balanced-best-effort') throw unsupported('AvailabilityZoneDistribution');
+  const impairment = input.AvailabilityZoneImpairmentPolicy;
+  if (
+    impairment?.ZonalShiftEnabled ||
+    (impairment?.ImpairedZoneHealthCheckBehavior ?? 'ReplaceUnhealthy') !== 'ReplaceUnhealthy'
+  ) {
+    throw unsupported('AvailabilityZoneImpairmentPolicy');
+  }
+  const reserved = input.CapacityReservationSpecification;
+  if ((reserved?.CapacityReservationPreference ?? 'default') !== 'default' || reserved?.CapacityReservationTarget) {
+    throw unsupported('CapacityReservationSpecification');
+  }
+  if ((input.DefaultCooldown ?? COOLDOWN_SECONDS) !== COOLDOWN_SECONDS) throw unsupported('DefaultCooldown');
   if (input.NewInstancesProtectedFromScaleIn) throw unsupported('NewInstancesProtectedFromScaleIn');
   if (input.CapacityRebalance) throw unsupported('CapacityRebalance');
   if (input.MaxInstanceLifetime) throw unsupported('MaxInstanceLifetime');

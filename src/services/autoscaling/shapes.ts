@@ -8,11 +8,9 @@ import type {
 } from '@aws-sdk/client-auto-scaling';
 import type { ActivityRecord, GroupRecord, GroupTemplate, MemberRecord } from '../../auto-scaling/auto-scaling.ts';
 import { descriptionOf } from '../../auto-scaling/words.ts';
+import { COOLDOWN_SECONDS } from './settings.ts';
 
 const GROUP = 'auto-scaling-group';
-
-/** No scaling policy waits for it here; a group has the value that AWS gives where none is asked for. */
-const DEFAULT_COOLDOWN_SECONDS = 300;
 
 export function showTemplate({ id, name, version }: GroupTemplate) {
   return { LaunchTemplateId: id, LaunchTemplateName: name, Version: version };
@@ -30,7 +28,7 @@ export function showGroup(group: GroupRecord, members: readonly MemberRecord[]):
     MinSize: group.min,
     MaxSize: group.max,
     DesiredCapacity: group.desired,
-    DefaultCooldown: DEFAULT_COOLDOWN_SECONDS,
+    DefaultCooldown: COOLDOWN_SECONDS,
     AvailabilityZones: [...new Set(group.places.map(({ zone }) => zone))],
     LoadBalancerNames: [],
     TargetGroupARNs: [],
