@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PolicyMalformed } from '../../policy/document.ts';
-import { Denied } from '../authz/authorizer.ts';
+import { Denied, type ResourceRef } from '../authz/authorizer.ts';
 import type { Call, Caller } from '../authz/caller.ts';
 import { systemPermit } from '../authz/permit.ts';
 import { rootKeyFrom } from '../crypto/root-key.ts';
 import { openTestDb } from '../db/test-db.ts';
 import type { AccountId, Arn, Region } from '../ids.ts';
 import { createIdentity, type Identity, identityMigrations } from './identity.ts';
+import { linkedCaller } from './linked-roles.ts';
 import { accountOfAccessKeyId, newAccessKeyId } from './unique-ids.ts';
 
 const START = new Date('2026-03-01T12:00:00Z');
@@ -296,4 +297,54 @@ test('authz 1.3, S14: control policies bind member accounts at every level, root
   );
   const management = callOf({ ...member.caller, accountId: managementAccount });
   assert.equal(await ask(management, 'ec2:CreateImage'), 'allowed');
+});
+
+test('authz 1.3, 1.4: control policies reach neither service-linked roles nor AWS managed keys, and no key is out of reach of a caller', async () => {
+  const { database, identity, managementAccount } = await open();
+  await using _ = database;
+  const permit = systemPermit('organizations:CreateAccount', '*', WHY);
+  const { accountId } = await identity.organizations.createAccount(permit, { name: 'prod', email: 'prod@example.com' });
+  assert.ok(accountId);
+  const { rootId } = await identity.organizations.get();
+  const attach = systemPermit('organizations:AttachPolicy', '*', WHY);
+  for (const [type, statement] of [
+    ['SERVICE_CONTROL_POLICY', { Effect: 'Deny', Action: 'ec2:RunInstances', Resource: '*' }],
+    ['RESOURCE_CONTROL_POLICY', { Effect: 'Deny', Principal: '*', Action: 'kms:Decrypt', Resource: '*' }],
+  ] as const) {
+    const made = await identity.organizations.createControlPolicy(
+      systemPermit('organizations:CreatePolicy', '*', WHY),
+      { type, name: type, description: '', document: policy([statement]) },
+    );
+    await identity.organizations.attachControlPolicy(attach, made.id, rootId);
+  }
+  const ask = (caller: Caller, action: string, resource: ResourceRef) =>
+    reasonOf(identity.authorizer.authorize(callOf(caller), action, resource));
+
+  const linkedArn = `arn:aws:iam::${accountId}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling`;
+  const linked = await identity.roles.createLinked(
+    systemPermit('iam:CreateServiceLinkedRole', linkedArn, WHY),
+    'autoscaling.amazonaws.com',
+    '',
+  );
+  const { key } = await makeUser(identity, accountId, 'ops');
+  await identity.policies.attach(
+    systemPermit('iam:AttachUserPolicy', `arn:aws:iam::${accountId}:user/ops`, WHY),
+    ADMINISTRATOR,
+  );
+  const user = await callerOf(identity, key.id);
+  assert.equal(await ask(linkedCaller(linked, 'AutoScaling', START), 'ec2:RunInstances', { arn: '*' }), 'allowed');
+  assert.equal(await ask(user, 'ec2:RunInstances', { arn: '*' }), 'with an explicit deny in a service control policy');
+
+  const arn = `arn:aws:kms:eu-central-1:${accountId}:key/k` as Arn;
+  const everyone = policy([{ Effect: 'Allow', Principal: '*', Action: 'kms:*', Resource: '*' }]);
+  const ofCustomer = { arn, accountId, kind: 'kms-key', policy: everyone } as const;
+  const denied = 'with an explicit deny in a resource control policy';
+  const { key: foreignKey } = await makeUser(identity, managementAccount, 'foreign');
+  await identity.policies.attach(
+    systemPermit('iam:AttachUserPolicy', `arn:aws:iam::${managementAccount}:user/foreign`, WHY),
+    ADMINISTRATOR,
+  );
+  const foreign = await callerOf(identity, foreignKey.id);
+  for (const caller of [user, foreign]) assert.equal(await ask(caller, 'kms:Decrypt', ofCustomer), denied);
+  assert.equal(await ask(user, 'kms:Decrypt', { ...ofCustomer, awsManaged: true }), 'allowed');
 });

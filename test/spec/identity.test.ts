@@ -132,7 +132,7 @@ describe('principals', () => {
 });
 
 describe('organizations', () => {
-  it('authz 1.3: service control policies bind neither the management account nor service-linked roles', async () => {
+  it('authz 1.3: service control policies bind members, and not the management account', async () => {
     const organizations = new OrganizationsClient(world.operator);
     const management = await world.management();
     const { Policy } = await organizations.send(
