@@ -309,8 +309,8 @@ function forImages(ctx: Context): Pick<Instances, 'imageSource' | 'pauseForImage
       if (record?.region !== region || record.state === 'terminated') return undefined;
       const attached = (await volumesOf(ctx, record))
         .map((volume) => attachedVolume(volume, record.id))
-        // One that is on its way in may yet be refused, or be about to take the place of another.
-        .filter(({ state }) => state !== 'attaching');
+        // One on its way in may yet be refused, or be about to take the place of another.
+        .filter(({ state }) => state === 'attached');
       return {
         instanceId: record.id,
         ownerId: record.ownerId,

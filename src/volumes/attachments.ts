@@ -241,7 +241,15 @@ export async function detach(
   instanceId: InstanceId,
   { andDelete = false }: { readonly andDelete?: boolean } = {},
 ): Promise<void> {
-  if (!(await attachmentRow(ctx, id, instanceId))) return;
+  const { numUpdatedRows } = await ctx.db.write((tx) =>
+    writing(tx)
+      .updateTable('volume_attachments')
+      .set({ state: 'detaching' })
+      .where('volume_id', '=', id)
+      .where('instance_id', '=', instanceId)
+      .executeTakeFirstOrThrow(),
+  );
+  if (numUpdatedRows === 0n) return;
   await closeForInstance(ctx, id, instanceId);
   await ctx.db.write(async (tx) => {
     const queries = writing(tx);

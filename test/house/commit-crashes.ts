@@ -11,12 +11,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import * as ec2 from '@aws-sdk/client-ec2';
 import { CreateKeyCommand, DisableKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import { type Sender, WORKS, type Work, type World, waiter, ZONE } from './commit-crash-works.ts';
-import { startIngot } from './ingot.ts';
+import { type IngotOptions, startIngot } from './ingot.ts';
 
-export async function openWorld(): Promise<World> {
+export async function openWorld(options: Pick<IngotOptions, 'machines'> = {}): Promise<World> {
   const killFile = join('/tmp', `ingot-kill-${process.pid}-${Math.random().toString(36).slice(2)}`);
   const preload = new URL('kill-at-commit.ts', import.meta.url).href;
   const ingot = await startIngot({
+    ...options,
     environment: { NODE_OPTIONS: `--import=${preload}`, INGOT_TEST_KILL: killFile, INGOT_LOG: 'error' },
   });
   const client = new ec2.EC2Client(await ingot.client());

@@ -20,11 +20,13 @@ export async function isTaken(qmp: Qmp, device: string): Promise<boolean> {
   }
 }
 
-/** Does nothing where the disk is there. */
+/** Does nothing where the disk is there, and adds the device where only the node is. */
 export async function attachDisk(qmp: Qmp, volume: MachineVolume): Promise<void> {
   const name = diskNodeName(volume.device);
-  if (await nodeOf(qmp, name)) return;
-  await qmp.execute('blockdev-add', blockNode(volume));
+  const front = frontOf(name);
+  const devices = await qmp.execute<{ name: string }[]>('qom-list', { path: '/machine/peripheral' });
+  if (devices.some((device) => device.name === front)) return;
+  if (!(await nodeOf(qmp, name))) await qmp.execute('blockdev-add', blockNode(volume));
   try {
     await qmp.execute('device_add', diskDevice(volume));
   } catch (cause) {
