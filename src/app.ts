@@ -313,6 +313,7 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     ec2: toEc2,
     instances,
     roleByArn: (arn) => findLinkedRole(identity.roles, 'autoscaling.amazonaws.com', arn),
+    isClosed: (account) => identity.organizations.isClosed(account),
     clock,
     log,
   });

@@ -39,6 +39,14 @@ export const LIMITS = {
   volumeSnapshotsWindowMs: 15_000,
   /** ebs: snapshots of one account in a region that may be open for blocks (E-24). */
   directSnapshotsPendingMax: 100,
+  /**
+   * autoscaling: groups of one account in a region, launches that one look at a group begins, and activities kept of a
+   * group beside those in progress. Answers about several groups tell of the newest ones.
+   */
+  autoScalingGroupsMax: 500,
+  autoScalingLaunchesAtATime: 10,
+  autoScalingActivitiesKept: 1000,
+  autoScalingActivitiesTold: 10_000,
   /** ec2: snapshots of one account in a region and zone with fast restore. */
   fastRestoresMax: 50,
 

@@ -115,6 +115,7 @@ export interface Ec2ForGroups {
 
 export type AutoScalingRefusalReason =
   | 'group-exists'
+  | 'groups-too-many'
   | 'group-not-found'
   | 'group-deleting'
   | 'group-not-empty'

@@ -4,7 +4,7 @@ import type { Db, Tx } from '../db/db.ts';
 import { Refusal } from '../errors.ts';
 import type { Role } from '../identity/entities.ts';
 import { linkedCaller } from '../identity/linked-roles.ts';
-import { newUuid } from '../ids.ts';
+import { type AccountId, newUuid } from '../ids.ts';
 import type { Instances } from '../instances/instances.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Log } from '../log.ts';
@@ -35,6 +35,7 @@ export interface AutoScalingDeps {
   readonly instances: Pick<Instances, 'find' | 'health'>;
   /** The service-linked role of Auto Scaling with this ARN. */
   readonly roleByArn: (arn: string) => Promise<Role | undefined>;
+  readonly isClosed: (account: AccountId) => Promise<boolean>;
   readonly clock: () => Date;
   readonly log: Log;
   readonly rhythm?: Rhythm;

@@ -1,6 +1,7 @@
 /** {@link AutoScaling} on its tables. Every change of a user begins a new generation of the group's job. */
 import type { Permit } from '../authz/permit.ts';
 import type { Tx } from '../db/db.ts';
+import { LIMITS } from '../limits.ts';
 import type { AutoScaling, GroupRecord, GroupSettings } from './auto-scaling.ts';
 import { groupArn } from './auto-scaling.ts';
 import { type AutoScalingDeps, type Context, RHYTHM, reading, refuse, writing } from './context.ts';
@@ -98,6 +99,14 @@ function changesOf(
         .where('name', '=', name)
         .executeTakeFirst();
       if (taken) throw refuse(groupOf(taken).deleting ? 'group-deleting' : 'group-exists', { name });
+      const { count } = await writing(tx)
+        .selectFrom('auto_scaling_group')
+        .select((row) => row.fn.countAll<number>().as('count'))
+        .where('account_id', '=', accountId)
+        .where('region', '=', region)
+        .executeTakeFirstOrThrow();
+      const max = LIMITS.autoScalingGroupsMax;
+      if (count >= max) throw refuse('groups-too-many', { max });
       const createdAt = ctx.clock();
       const group: StoredGroup = {
         ...wanted,

@@ -8,12 +8,13 @@ import { Refusal } from '../errors.ts';
 import type { InstanceId } from '../ids.ts';
 import type { InstanceRecord } from '../instances/instances.ts';
 import type { Outcome, Program } from '../jobs/jobs.ts';
+import { LIMITS } from '../limits.ts';
 import type { ActivityRecord, MemberRecord, Place } from './auto-scaling.ts';
 import { type Context, callInRoleOf, newActivity, reading, writing } from './context.ts';
 import {
   activitiesOf,
   findGroup,
-  forgetActivitiesBefore,
+  forgetActivities,
   insertActivity,
   membersOf,
   moveActivity,
@@ -26,7 +27,7 @@ import {
 import * as words from './words.ts';
 
 export const RECONCILE = 'auto-scaling.reconcile';
-/** As AWS keeps them: six weeks. */
+/** As AWS keeps them: six weeks; and no more of them than can be told. */
 const ACTIVITIES_KEPT_MS = 42 * 24 * 3600_000;
 const GROUP_NAME_TAG = 'aws:autoscaling:groupName';
 
@@ -45,6 +46,8 @@ export function reconcileProgram(ctx: Context): Program<Reconcile> {
       async reconcile({ payload: { groupId, generation } }): Promise<Outcome<Reconcile>> {
         const group = await findGroup(reading(ctx), groupId);
         if (group?.generation !== generation) return { kind: 'done' };
+        // Nobody launches in a closed account; what is being deleted there is deleted to the end.
+        if (!group.deleting && (await ctx.isClosed(group.accountId))) return { kind: 'nap', ms: ctx.rhythm.healthMs };
         await observe(ctx, group);
         await ctx.db.write((tx) => begin(ctx, tx, group.id));
         await carryOut(ctx, group);
@@ -74,15 +77,16 @@ async function rest(ctx: Context, groupId: string, generation: number): Promise<
 // What has become of it --------------------------------------------------------------------------------------------
 
 async function observe(ctx: Context, group: StoredGroup): Promise<void> {
-  const members = await membersOf(reading(ctx), [group.id]);
+  // In this order: a launch that is seen here has its member there, unless that has ended since.
   const unfinished = await activitiesOf(reading(ctx), [group.id], 'unfinished');
+  const members = await membersOf(reading(ctx), [group.id]);
   for (const activity of unfinished) {
     if (activity.instanceId === undefined) continue;
     const instance = await ctx.instances.find(group.region, activity.instanceId);
     if (activity.kind === 'terminate') await seeEnding(ctx, activity, activity.instanceId, instance);
     else {
       const member = members.find(({ instanceId }) => instanceId === activity.instanceId);
-      if (member) await seeLaunch(ctx, group, activity, member, instance);
+      await seeLaunch(ctx, group, activity, member, instance);
     }
   }
   for (const member of members) {
@@ -94,13 +98,13 @@ async function seeLaunch(
   ctx: Context,
   group: StoredGroup,
   activity: ActivityRecord,
-  member: MemberRecord,
+  member: MemberRecord | undefined,
   instance: InstanceRecord | undefined,
 ): Promise<void> {
   if (instance?.state === 'pending') return;
   const endedAt = ctx.clock();
-  // It was taken out of service before it was in: its other activity removes it.
-  const isLeaving = member.lifecycle === 'Terminating';
+  // It was taken out of service before it was in: its other activity removes it, or has.
+  const isLeaving = !member || member.lifecycle === 'Terminating';
   await ctx.db.write(async (tx) => {
     if (instance?.state === 'running') {
       if (!(await moveActivity(writing(tx), 'PreInService', { ...activity, status: 'Successful', endedAt }))) return;
@@ -186,7 +190,10 @@ async function begin(ctx: Context, tx: Tx, groupId: string): Promise<void> {
   const group = await findGroup(writing(tx), groupId);
   if (!group) return;
   const now = ctx.clock();
-  await forgetActivitiesBefore(writing(tx), groupId, now.getTime() - ACTIVITIES_KEPT_MS);
+  await forgetActivities(writing(tx), groupId, {
+    beforeMs: now.getTime() - ACTIVITIES_KEPT_MS,
+    kept: LIMITS.autoScalingActivitiesKept,
+  });
   const members = (await membersOf(writing(tx), [groupId])).filter(({ lifecycle }) => lifecycle !== 'Terminating');
   const launching = (await activitiesOf(writing(tx), [groupId], 'unfinished')).filter(
     ({ kind, instanceId }) => kind === 'launch' && instanceId === undefined,
@@ -196,7 +203,9 @@ async function begin(ctx: Context, tx: Tx, groupId: string): Promise<void> {
 
   const wait = group.retryAt !== undefined && group.retryAt > now.getTime();
   const places = [...members, ...launching.map(({ place }) => place)];
-  for (let more = wait ? 0 : group.desired - has; more > 0; more--) {
+  // The rest comes with the next look: no group holds the others up. Where launches fail, one tells whether they still do.
+  const atATime = group.failures > 0 ? 1 : LIMITS.autoScalingLaunchesAtATime;
+  for (let more = wait ? 0 : Math.min(group.desired - has, atATime - launching.length); more > 0; more--) {
     const place = emptiest(group.places, places);
     places.push(place);
     const cause = lead + words.started(now, has, group.desired);

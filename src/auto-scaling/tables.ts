@@ -2,6 +2,7 @@
 import { type Kysely, sql } from 'kysely';
 import type { Migration } from '../db/db.ts';
 import type { AccountId, InstanceId, Region } from '../ids.ts';
+import { LIMITS } from '../limits.ts';
 import {
   type ActivityRecord,
   type ActivityStatus,
@@ -164,6 +165,7 @@ export async function activitiesOf(
     .orderBy('started_at', 'desc')
     .orderBy('id');
   if (only === 'unfinished') query = query.where('ended_at', 'is', null);
+  else query = query.limit(LIMITS.autoScalingActivitiesTold);
   const rows = await query.execute();
   return rows.map((row) => ({
     ...(JSON.parse(row.document) as Omit<ActivityRecord, 'startedAt' | 'endedAt'>),
@@ -203,10 +205,24 @@ function activityColumns({ id: _, groupId, status, startedAt, endedAt, ...rest }
   };
 }
 
-export async function forgetActivitiesBefore(queries: Queries, groupId: string, ms: number): Promise<void> {
+/** Those that ended before a time, and of the others that ended all but the newest. */
+export async function forgetActivities(
+  queries: Queries,
+  groupId: string,
+  { beforeMs, kept }: { readonly beforeMs: number; readonly kept: number },
+): Promise<void> {
+  const last = await queries
+    .selectFrom('auto_scaling_activity')
+    .select('ended_at')
+    .where('group_id', '=', groupId)
+    .where('ended_at', 'is not', null)
+    .orderBy('ended_at', 'desc')
+    .offset(kept)
+    .limit(1)
+    .executeTakeFirst();
   await queries
     .deleteFrom('auto_scaling_activity')
     .where('group_id', '=', groupId)
-    .where('ended_at', '<', ms)
+    .where('ended_at', '<', Math.max(beforeMs, (last?.ended_at ?? -1) + 1))
     .execute();
 }
