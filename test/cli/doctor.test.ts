@@ -217,6 +217,17 @@ describe('ingot doctor', { concurrency: 3 }, () => {
     await runs(launcher, { ImageId: image });
   });
 
+  it('the management account looks into a member by a role, sees every layer, and ends with 0 once it is mended', async () => {
+    const fault = await build('03-launcher-may-not-create-grants');
+    const role = `arn:aws:iam::${fault.account}:role/OrganizationAccountAccessRole`;
+    const question = [fault.subject, '--as', fault.as, '--account-role', role];
+    const seen = await ask(world.management, ...question);
+    assert.deepEqual([seen.code, seen.findings[0]?.fault, seen.unseen], [3, 'F03', []]);
+    const fixed = await ask(world.management, ...question, '--fix', '--yes');
+    assert.deepEqual([fixed.code, fixed.verdict, fixed.unseen], [0, 'can', []]);
+    await fault.retry();
+  });
+
   it('wrong use ends with 2, and what is not there with 1', async () => {
     const { credentials } = world.management;
     const ends = async (...args: string[]) => (await doctor.run(args, credentials)).code;
