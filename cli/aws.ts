@@ -75,8 +75,9 @@ export class Aws {
   }
 
   /** Who this is: 12 digits, and the ARN of the user, session or root. */
-  async identity(): Promise<{ readonly account: string; readonly arn: string }> {
-    const { Account: account, Arn: arn } = await this.use(STSClient).send(new GetCallerIdentityCommand({}));
+  async identity(abortSignal?: AbortSignal): Promise<{ readonly account: string; readonly arn: string }> {
+    const options = abortSignal ? { abortSignal } : {};
+    const { Account: account, Arn: arn } = await this.use(STSClient).send(new GetCallerIdentityCommand({}), options);
     if (!account || !arn) throw new CliError('STS does not say whose credentials these are.');
     return { account, arn };
   }

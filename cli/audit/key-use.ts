@@ -2,7 +2,6 @@
 import type { EstateIndex } from './estate-index.ts';
 import type { KeyFacts, KeyUse } from './model.ts';
 
-/** Of the account in the region: `111122223333/eu-central-1 ami-…`. */
 export function useOf(key: KeyFacts, estate: EstateIndex): KeyUse {
   const use = {
     images: [] as string[],

@@ -1,7 +1,7 @@
 /** `ingot audit`: reads an estate, judges it, and tells. */
 import { connect } from '../aws.ts';
 import type { ConnectionOptions } from '../connection-options.ts';
-import { CliError, EXIT, UsageError } from '../error.ts';
+import { CliError, EXIT, InterruptedError, UsageError } from '../error.ts';
 import { interruptSignal } from '../interrupt.ts';
 import { Report } from '../report.ts';
 import { applyBaseline, isDay, readBaseline, renewedBaseline } from './baseline.ts';
@@ -41,6 +41,16 @@ export interface AuditOptions extends ConnectionOptions, TargetOptions, PolicyOp
 }
 
 export async function audit(options: AuditOptions): Promise<void> {
+  const signal = interruptSignal();
+  try {
+    await auditEstate(options, signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new InterruptedError('Stopped. An audit only reads: nothing is left behind, and the next one begins anew.');
+  }
+}
+
+async function auditEstate(options: AuditOptions, signal: AbortSignal): Promise<void> {
   const format = options.json ? 'json' : (options.format ?? 'text');
   const outputs = (options.output ?? []).map(readOutput);
   const renewal = renewalOf(options);
@@ -48,16 +58,15 @@ export async function audit(options: AuditOptions): Promise<void> {
   const entries = options.baseline === undefined ? [] : await readBaseline(options.baseline);
   const startedAt = new Date();
   const report = new Report({ json: format !== 'text' });
-  const signal = interruptSignal();
   const aws = await connect(options);
-  const caller = await aws.identity();
+  const caller = await aws.identity(signal);
 
   const notSeen: NotSeen[] = [];
   const home = new Reader(aws, { account: caller.account, region: aws.region }, new Gate(1), notSeen, signal);
   const organization = await report.waiting('Reading the organization', () => readOrganization(home));
   const [regions, accounts] = await Promise.all([
-    findRegions(aws, options.regions),
-    findAccounts(aws, caller.account, organization, options),
+    findRegions(aws, options.regions, signal),
+    findAccounts(aws, caller.account, organization, options, new Gate(options.parallel), signal),
   ]);
   const progress = report.counter('Reading', accounts.filter((one) => one.aws).length * regions.length, 'places');
   let estate: Estate;

@@ -4,6 +4,7 @@ import type { Aws } from '../aws.ts';
 import { describeFailure, UsageError } from '../error.ts';
 import { partitionOf } from './arns.ts';
 import type { AccountAccess } from './collect.ts';
+import type { Gate } from './gate.ts';
 import type { Organization } from './model.ts';
 
 export interface TargetOptions {
@@ -21,6 +22,8 @@ export async function findAccounts(
   account: string,
   organization: Organization | 'none' | undefined,
   options: TargetOptions,
+  gate: Gate,
+  signal: AbortSignal,
 ): Promise<AccountAccess[]> {
   const wanted = new Set(options.accounts);
   if (options.organization) {
@@ -38,9 +41,10 @@ export async function findAccounts(
       const role = `arn:${partitionOf(own.region)}:iam::${id}:role/${options.roleName}`;
       const aws = own.assuming(role, SESSION);
       try {
-        await aws.identity();
+        await gate.pass(() => aws.identity(signal));
         return { id, aws };
       } catch (error) {
+        signal.throwIfAborted();
         const reason = `${role}: ${describeFailure(error)}`;
         return { id, aws: undefined, refused: { call: 'sts:AssumeRole', reason } };
       }
@@ -49,9 +53,13 @@ export async function findAccounts(
 }
 
 /** `all` stands for every region that the account has enabled. */
-export async function findRegions(aws: Aws, regions: readonly string[] | undefined): Promise<string[]> {
+export async function findRegions(
+  aws: Aws,
+  regions: readonly string[] | undefined,
+  abortSignal: AbortSignal,
+): Promise<string[]> {
   if (!regions || regions.length === 0) return [aws.region];
   if (!regions.includes('all')) return [...new Set(regions)];
-  const { Regions } = await aws.ec2.send(new DescribeRegionsCommand({}));
+  const { Regions } = await aws.ec2.send(new DescribeRegionsCommand({}), { abortSignal });
   return (Regions ?? []).flatMap(({ RegionName }) => (RegionName ? [RegionName] : [])).sort();
 }

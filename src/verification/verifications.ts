@@ -1,13 +1,13 @@
 /**
  * Verifications of snapshots: begun by a call, done in worker threads, and there to be asked for until the process ends
- * or an hour has passed. They read only; one that a restart ends is begun again by whoever wants it. At most a few run
- * at once, because each reads as fast as the disk gives.
+ * or an hour has passed. They read only; one that a restart ends is begun again by whoever wants it. Each reads as fast
+ * as the disk gives: an account has one at a time, and all together have a few.
  */
 import type { Call } from '../authz/caller.ts';
 import type { Permit } from '../authz/permit.ts';
 import { sha256 } from '../crypto/hash.ts';
 import { Refusal } from '../errors.ts';
-import { newUuid } from '../ids.ts';
+import { type AccountId, newUuid } from '../ids.ts';
 import type { Log } from '../log.ts';
 import type { SnapshotProofs } from '../volumes/prove-snapshot.ts';
 import type { Storage } from '../volumes/storage.ts';
@@ -17,8 +17,10 @@ import { CHI_SQUARE, envelopeOf, reportOf } from './verification-report.ts';
 
 export type VerificationRefusalReason = 'verifications-running';
 
-const RUNNING_MAX = 2;
+const RUNNING_MAX = 8;
+const RUNNING_OF_ACCOUNT_MAX = 1;
 const KEPT_MS = 60 * 60_000;
+const KEPT_OF_ACCOUNT_MAX = 64;
 /** How much of the progress is reading blocks, where a marker is looked for as well. */
 const BLOCKS_SHARE = 0.5;
 
@@ -60,7 +62,8 @@ export function createVerifications(deps: VerificationsDeps): Verifications {
   const known = new Map<string, Verification>();
   const running = new Set<Promise<void>>();
   const stop = new AbortController();
-  let opening = 0;
+  /** Snapshots whose keys are being asked for, by account. */
+  const opening = new Map<AccountId, number>();
 
   const forgetOld = (): void => {
     const oldest = clock().getTime() - KEPT_MS;
@@ -68,14 +71,27 @@ export function createVerifications(deps: VerificationsDeps): Verifications {
       if (state !== 'running' && startedAt.getTime() < oldest) known.delete(id);
     }
   };
+  const ofAccount = (account: AccountId): Verification[] =>
+    [...known.values()].filter(({ snapshot }) => snapshot.ownerId === account);
+  const requireRoom = (account: AccountId): void => {
+    const own = (opening.get(account) ?? 0) + ofAccount(account).filter(({ state }) => state === 'running').length;
+    const all = [...opening.values()].reduce((sum, count) => sum + count, running.size);
+    if (own >= RUNNING_OF_ACCOUNT_MAX || all >= RUNNING_MAX) {
+      throw new Refusal<VerificationRefusalReason>('verifications-running', { max: RUNNING_OF_ACCOUNT_MAX });
+    }
+  };
+  const keep = (verification: Verification): void => {
+    known.set(verification.id, verification);
+    const ended = ofAccount(verification.snapshot.ownerId).filter(({ state }) => state !== 'running');
+    for (const { id } of ended.slice(0, Math.max(0, ended.length - KEPT_OF_ACCOUNT_MAX))) known.delete(id);
+  };
 
   return {
     async begin(call, _permit, snapshot, marker) {
       forgetOld();
-      if (running.size + opening >= RUNNING_MAX) {
-        throw new Refusal<VerificationRefusalReason>('verifications-running', { max: RUNNING_MAX });
-      }
-      opening++;
+      const account = snapshot.ownerId;
+      requireRoom(account);
+      opening.set(account, (opening.get(account) ?? 0) + 1);
       try {
         const opened = await proofs.open(call, snapshot);
         const verification: Verification = {
@@ -85,7 +101,7 @@ export function createVerifications(deps: VerificationsDeps): Verifications {
           state: 'running',
           progress: 0,
         };
-        known.set(verification.id, verification);
+        keep(verification);
         const share = marker ? BLOCKS_SHARE : 1;
         const work = (async () => {
           const proof = await opened.prove(
@@ -126,7 +142,9 @@ export function createVerifications(deps: VerificationsDeps): Verifications {
         void work.then(() => running.delete(work));
         return verification;
       } finally {
-        opening--;
+        const left = (opening.get(account) ?? 1) - 1;
+        if (left > 0) opening.set(account, left);
+        else opening.delete(account);
       }
     },
     find(id) {

@@ -2,7 +2,10 @@
  * An organization of three accounts in two regions, with every fault that an audit looks for beside the same thing
  * without it. Made once; the tables of the tests name what is in it.
  */
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CompleteSnapshotCommand, EBSClient, StartSnapshotCommand } from '@aws-sdk/client-ebs';
@@ -35,7 +38,8 @@ import {
 } from '@aws-sdk/client-kms';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
 import type { AuditReport } from '../../cli/audit/model.ts';
-import { type ClientConfig, type Ingot, runIngot, startIngot } from '../house/ingot.ts';
+import { type ClientConfig, type Ingot, runIngot, spawnIngot, startIngot } from '../house/ingot.ts';
+import { ended as endOf } from './rig.ts';
 
 export const HOME = 'eu-central-1';
 export const AWAY = 'eu-west-1';
@@ -105,15 +109,38 @@ export class AuditWorld implements AsyncDisposable {
 
   /** `ingot audit …` as the administrator of the management account. */
   async audit(args: readonly string[]): Promise<Audited> {
-    const { code, stdout, stderr } = await runIngot(['audit', ...args], {
+    const { code, stdout, stderr } = await runIngot(['audit', ...args], this.#environment(this.ingot.endpoint));
+    return { code: code ?? -1, stdout, stderr };
+  }
+
+  /** The same against a server that never answers, until it has been asked and Ctrl-C is pressed. */
+  async interrupted(args: readonly string[]): Promise<Audited> {
+    const silent = createServer();
+    const asked = once(silent, 'request');
+    await once(silent.listen(0, '127.0.0.1'), 'listening');
+    const { port } = silent.address() as AddressInfo;
+    const child = spawnIngot(['audit', ...args], this.#environment(`http://127.0.0.1:${port}`));
+    try {
+      const ended = endOf(child);
+      await asked;
+      child.kill('SIGINT');
+      const { code, ...said } = await ended;
+      return { code: code ?? -1, ...said };
+    } finally {
+      silent.closeAllConnections();
+      silent.close();
+    }
+  }
+
+  #environment(endpoint: string): Record<string, string> {
+    return {
       AWS_SHARED_CREDENTIALS_FILE: join(this.ingot.dataDir, 'credentials'),
       AWS_PROFILE: 'ingot-admin',
       AWS_REGION: HOME,
-      AWS_ENDPOINT_URL: this.ingot.endpoint,
+      AWS_ENDPOINT_URL: endpoint,
       AWS_EC2_METADATA_DISABLED: 'true',
       HOME: this.dir,
-    });
-    return { code: code ?? -1, stdout, stderr };
+    };
   }
 
   async report(args: readonly string[]): Promise<AuditReport> {

@@ -283,4 +283,11 @@ describe('a gate, a baseline and a comparison', () => {
       assert.match(stderr, message);
     }
   });
+
+  it('stops at Ctrl-C and says that nothing is left', async () => {
+    const { code, stdout, stderr } = await world.interrupted(everything);
+    assert.equal(code, 130, stderr);
+    assert.match(stderr, /^Stopped\. An audit only reads/m);
+    assert.equal(stdout, '');
+  });
 });

@@ -43,7 +43,12 @@ const ANSWERS: Readonly<Record<KeyRefusalReason | ProofRefusalReason | Verificat
   'snapshot-not-provable': (cause) =>
     failure('ConflictException', 409, 'The snapshot is not completed, or it is archived.', cause),
   'verifications-running': (cause) =>
-    failure('LimitExceededException', 429, `At most ${cause.facts.max} verifications run at a time.`, cause),
+    failure(
+      'LimitExceededException',
+      429,
+      `An account has ${cause.facts.max} verification at a time, and all accounts together a few: ask again later.`,
+      cause,
+    ),
 };
 
 /** `undefined` is left to be an internal failure. */

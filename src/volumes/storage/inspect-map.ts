@@ -1,5 +1,5 @@
 /** Proof from stored bytes: every block of a map looked at in worker threads, and a marker looked for in every file. */
-import { opendir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { countBlocks, type Found, walk } from '../../blocks/block-map.ts';
 import type { BlockStore } from '../../blocks/block-store.ts';
@@ -141,6 +141,19 @@ function examplesOf(stored: readonly Place[]): Place[] {
   return [...chosen].filter((place) => place !== undefined);
 }
 
+/** Folders and files may go while they are listed. */
+async function* filesUnder(dir: string): AsyncGenerator<string> {
+  const entries = await readdir(dir, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  for (const entry of entries) {
+    const path = join(dir, entry.name);
+    if (entry.isDirectory()) yield* filesUnder(path);
+    else if (entry.isFile()) yield path;
+  }
+}
+
 const FILES_AT_ONCE = 4;
 
 export async function findMarker(
@@ -151,9 +164,7 @@ export async function findMarker(
   signal: AbortSignal,
 ): Promise<MarkerSearch> {
   const files: { readonly path: string; readonly sizeBytes: number }[] = [];
-  for await (const entry of await opendir(dir, { recursive: true })) {
-    if (!entry.isFile()) continue;
-    const path = join(entry.parentPath, entry.name);
+  for await (const path of filesUnder(dir)) {
     const sizeBytes = await stat(path).then(
       ({ size }) => size,
       () => 0,
