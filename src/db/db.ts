@@ -26,7 +26,7 @@ export interface Db {
 export interface Migration {
   /** `<module>-<nnnn>`, for example `keys-0001`. Never changes once released. */
   readonly id: string;
-  /** It takes away what must not stay in the file either: after it, the file is written anew. */
+  /** It takes away what must not stay in the file either: right after the migrations, the file is written anew. */
   readonly leavesNothing?: true;
   up(schema: Kysely<unknown>): Promise<void>;
 }

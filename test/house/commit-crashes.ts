@@ -45,7 +45,6 @@ export async function openWorld(options: Pick<IngotOptions, 'machines'> = {}): P
     killFile,
     disabledKey,
     otherKey: await newKey(),
-    volume: VolumeId!,
     snapshot: SnapshotId!,
     image: ImageId!,
   };
