@@ -4,50 +4,44 @@
  */
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { auditMigrations, createAudit } from './audit/trail.ts';
+import { createAudit } from './audit/trail.ts';
 import { createAuthenticator } from './authn/authenticate.ts';
-import { autoScalingMigrations, createAutoScaling } from './auto-scaling/create-auto-scaling.ts';
+import { createAutoScaling } from './auto-scaling/create-auto-scaling.ts';
+import { Closers } from './closers.ts';
 import type { Config } from './config.ts';
 import { openRootKey, type RootKey, type RootKeyFile } from './crypto/root-key.ts';
-import type { SealedColumn } from './crypto/sealed-column.ts';
 import { lockDataDir, runtimeFolder, writeEndpoint, writeRootCredentials } from './data-dir.ts';
-import type { Db, Migration } from './db/db.ts';
+import type { Db } from './db/db.ts';
 import { openDb } from './db/sqlite.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { callsTo } from './http/call-service.ts';
 import { createPipeline } from './http/pipeline.ts';
 import { createFrontDoor } from './http/server.ts';
-import { createIdempotency, idempotencyMigrations, type TokenResult } from './idempotency/idempotency.ts';
+import { createIdempotency, type TokenResult } from './idempotency/idempotency.ts';
 import { createAuthorizationMessages } from './identity/authorization-messages.ts';
-import { createIdentity, identityMigrations } from './identity/identity.ts';
+import { createIdentity } from './identity/identity.ts';
 import { findLinkedRole } from './identity/linked-roles.ts';
 import { organizationPlaceOf } from './identity/organization-place.ts';
-import { identitySealed } from './identity/sealed.ts';
 import { createImages } from './images/create-images.ts';
 import type { Images } from './images/images.ts';
-import { imagesMigrations } from './images/tables.ts';
-import { createInstances, instancesMigrations } from './instances/create.ts';
+import { createInstances } from './instances/create.ts';
 import { instanceType } from './instances/instance-types.ts';
 import type { Instances } from './instances/instances.ts';
 import { requireFront } from './instances/links.ts';
 import { chooseMachineDriver } from './instances/qemu/index.ts';
-import { instancesSealed } from './instances/sealed.ts';
-import { createJobs, jobsMigrations } from './jobs/runner.ts';
+import { createJobs } from './jobs/runner.ts';
 import { createKeys } from './keys/keys.ts';
-import { keysSealed } from './keys/sealed.ts';
-import { keysMigrations } from './keys/tables.ts';
-import { createLaunchTemplates, launchTemplateMigrations } from './launch-templates/create-launch-templates.ts';
-import { launchTemplatesSealed } from './launch-templates/user-data.ts';
+import { createLaunchTemplates } from './launch-templates/create-launch-templates.ts';
 import type { Log } from './log.ts';
 import { createNetwork } from './network/create-network.ts';
 import { createKeyPairs } from './network/key-pairs.ts';
 import { isRegion, REGIONS } from './network/regions.ts';
-import { networkMigrations } from './network/tables.ts';
 import { prune } from './pruning.ts';
-import { createRecycleBin, recycleBinMigrations } from './recycle-bin/recycle-bin.ts';
+import { createRecycleBin } from './recycle-bin/recycle-bin.ts';
 import { createRootKeyRotation } from './root-key/rotation.ts';
-import { openTokenKeys, tokenKeyMigrations, tokenKeySealed } from './root-key/token-keys.ts';
+import { openTokenKeys } from './root-key/token-keys.ts';
 import { withProtection } from './root-key-source.ts';
+import { migrations, SEALED_COLUMNS } from './schema.ts';
 import { autoscalingService } from './services/autoscaling/index.ts';
 import { cloudtrailService } from './services/cloudtrail/index.ts';
 import { ebsService } from './services/ebs/index.ts';
@@ -71,13 +65,11 @@ import type { Service } from './services/operation.ts';
 import { organizationsService } from './services/organizations/index.ts';
 import { rbinService } from './services/rbin/index.ts';
 import { stsService } from './services/sts/index.ts';
-import { createTags, tagMigrations } from './tags/tags.ts';
-import { createSigningKey, verificationMigrations, verificationSealed } from './verification/signing-key.ts';
+import { createTags } from './tags/tags.ts';
+import { createSigningKey } from './verification/signing-key.ts';
 import { createVerifications } from './verification/verifications.ts';
-import { createVolumes, volumesMigrations } from './volumes/create.ts';
-import { volumesSealed } from './volumes/sealed.ts';
+import { createVolumes } from './volumes/create.ts';
 import { openStorage } from './volumes/storage/open-storage.ts';
-import { storageMigrations } from './volumes/storage/tables.ts';
 import { REGISTRY } from './wire/registry.ts';
 import { Wire } from './wire/wire.ts';
 
@@ -85,37 +77,6 @@ const DATABASE = 'ingot.db';
 const COLLECT_GARBAGE_EVERY_MS = 10 * 60_000;
 const WRITE_USES_OF_KEYS_EVERY_MS = 60_000;
 const PRUNE_EVERY_MS = 60 * 60_000;
-
-export const migrations = (rootKey: RootKey): readonly Migration[] =>
-  [
-    auditMigrations,
-    autoScalingMigrations,
-    idempotencyMigrations,
-    identityMigrations,
-    imagesMigrations,
-    instancesMigrations,
-    jobsMigrations,
-    keysMigrations,
-    launchTemplateMigrations(rootKey),
-    networkMigrations,
-    recycleBinMigrations,
-    storageMigrations,
-    tagMigrations,
-    tokenKeyMigrations,
-    verificationMigrations,
-    volumesMigrations,
-  ].flat();
-
-/** Everything that the root key sealed in the database; that of KMS last, with the check of the root key at its end. */
-export const SEALED_COLUMNS: readonly SealedColumn[] = [
-  ...tokenKeySealed,
-  ...identitySealed,
-  ...instancesSealed,
-  ...launchTemplatesSealed,
-  ...verificationSealed,
-  ...volumesSealed,
-  ...keysSealed,
-];
 
 export interface App {
   /** The tables of all operations that are implemented. */
@@ -432,21 +393,5 @@ async function exists(path: string): Promise<boolean> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw error;
-  }
-}
-
-/** What was opened, to be closed once in the reverse order; a failure does not keep the rest open. */
-class Closers {
-  readonly #closers: (() => Promise<void>)[] = [];
-
-  add(closer: () => Promise<void>): void {
-    this.#closers.push(closer);
-  }
-  async close(): Promise<void> {
-    const failures: unknown[] = [];
-    for (const closer of this.#closers.splice(0).reverse()) {
-      await closer().catch((error: unknown) => failures.push(error));
-    }
-    if (failures.length > 0) throw new AggregateError(failures, 'not everything could be closed');
   }
 }

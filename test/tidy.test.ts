@@ -97,6 +97,8 @@ const TOP = [
   'root-key-source',
   'housekeeping',
   'pruning',
+  'schema',
+  'closers',
 ];
 
 /** Doors: a thing of the platform, and the only files that may touch it. */

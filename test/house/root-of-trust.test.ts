@@ -25,11 +25,11 @@ import {
   GetSessionTokenCommand,
   STSClient,
 } from '@aws-sdk/client-sts';
-import { migrations, SEALED_COLUMNS } from '../../src/app.ts';
 import { openRootKey } from '../../src/crypto/root-key.ts';
 import type { Db } from '../../src/db/db.ts';
 import { openDb } from '../../src/db/sqlite.ts';
 import { type SealedAnew, sealColumnAnew } from '../../src/root-key/seal-anew.ts';
+import { migrations, SEALED_COLUMNS } from '../../src/schema.ts';
 import { importBlocks } from '../machines/plain-snapshot.ts';
 import { type Ingot, runIngot, startIngot } from './ingot.ts';
 

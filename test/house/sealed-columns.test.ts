@@ -4,10 +4,10 @@ import { glob, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { sql } from 'kysely';
-import { migrations, SEALED_COLUMNS } from '../../src/app.ts';
 import { rootKeyFrom } from '../../src/crypto/root-key.ts';
 import type { SealedRow } from '../../src/crypto/sealed-column.ts';
 import { openTestDb } from '../../src/db/test-db.ts';
+import { migrations, SEALED_COLUMNS } from '../../src/schema.ts';
 import { REPOSITORY } from './ingot.ts';
 
 /** Sealed by something else than the root key, or in nothing that Ingot keeps. */

@@ -1,10 +1,10 @@
 /** An access key of a member's root user, which no API makes: its owner makes it in the console, here on the database at rest. */
 import { join } from 'node:path';
-import { migrations } from '../../src/app.ts';
 import { openRootKey } from '../../src/crypto/root-key.ts';
 import { openDb } from '../../src/db/sqlite.ts';
 import { createIdentity } from '../../src/identity/identity.ts';
 import type { AccountId } from '../../src/ids.ts';
+import { migrations } from '../../src/schema.ts';
 import type { Credentials, Ingot } from '../house/ingot.ts';
 
 /** Restarts the server: clients made before have its old address. */
