@@ -50,6 +50,9 @@ export const LIMITS = {
   /** ec2: snapshots of one account in a region and zone with fast restore. */
   fastRestoresMax: 50,
 
+  /** ec2: screenshots that one account may wait for at a time; they are taken one after another. */
+  screenshotsWaitingMax: 4,
+
   jobsRunningMax: 8,
   auditLookupMax: 50,
 } as const;

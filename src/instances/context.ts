@@ -2,7 +2,7 @@
 import type { RootKey } from '../crypto/root-key.ts';
 import type { Db, Tx } from '../db/db.ts';
 import { Refusal } from '../errors.ts';
-import type { InstanceId } from '../ids.ts';
+import type { AccountId, InstanceId } from '../ids.ts';
 import type { Images } from '../images/images.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Log } from '../log.ts';
@@ -38,6 +38,8 @@ export interface Context extends InstancesDeps {
   /** Per instance: everything that touches its volumes or its machine. */
   readonly lock: KeyedLock;
   readonly links: Links;
+  /** Screenshots that accounts wait for; absent where it is none. */
+  readonly screenshotsOf: Map<AccountId, number>;
 }
 
 export const POWER_DOWN_MS = 30_000;

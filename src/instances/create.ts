@@ -44,7 +44,8 @@ export { instancesMigrations } from './tables.ts';
 
 /** Registers its job programs, so call it before `jobs.start()`, and {@link Instances.recover} in between. */
 export function createInstances(deps: InstancesDeps): Instances {
-  const ctx: Context = { ...deps, lock: new KeyedLock(), links: createLinks(() => ctx) };
+  const held = { lock: new KeyedLock(), screenshotsOf: new Map() };
+  const ctx: Context = { ...deps, ...held, links: createLinks(() => ctx) };
   ctx.jobs.register(launchProgram(ctx));
   ctx.jobs.register(startProgram(ctx));
   ctx.jobs.register(stopProgram(ctx));

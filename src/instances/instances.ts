@@ -175,7 +175,8 @@ export type InstanceRefusalReason =
   | 'zone-mismatch'
   | 'multi-attach-type'
   | 'root-replacement-under-way'
-  | 'no-screen';
+  | 'no-screen'
+  | 'screenshots-too-many';
 
 export interface Instances extends InstancesForImages, RootReplacements {
   find(region: Region, id: string): Promise<InstanceRecord | undefined>;

@@ -1,6 +1,7 @@
 /** Screenshots: the picture comes from the machine, and is turned into a JPEG in a thread of its own. */
 import { Worker } from 'node:worker_threads';
 import type { InstanceId } from '../ids.ts';
+import { LIMITS } from '../limits.ts';
 import { type Context, refuse, requireInstance } from './context.ts';
 import type { Screen } from './machine.ts';
 
@@ -9,11 +10,20 @@ export async function takeScreenshot(
   id: InstanceId,
   options: { readonly wakeUp: boolean },
 ): Promise<Uint8Array> {
-  const { state } = await requireInstance(ctx, id);
+  const { state, ownerId } = await requireInstance(ctx, id);
   if (state !== 'running' || !ctx.driver.isRunning(id)) throw refuse('instance-state', { instanceId: id, state });
-  const screen = await ctx.driver.takeScreen(id, options);
-  if (!screen) throw refuse('no-screen', { instanceId: id });
-  return jpegOf(screen);
+  const waiting = ctx.screenshotsOf.get(ownerId) ?? 0;
+  if (waiting >= LIMITS.screenshotsWaitingMax) throw refuse('screenshots-too-many', { account: ownerId });
+  ctx.screenshotsOf.set(ownerId, waiting + 1);
+  try {
+    const screen = await ctx.driver.takeScreen(id, options);
+    if (!screen) throw refuse('no-screen', { instanceId: id });
+    return await jpegOf(screen);
+  } finally {
+    const left = ctx.screenshotsOf.get(ownerId)! - 1;
+    if (left > 0) ctx.screenshotsOf.set(ownerId, left);
+    else ctx.screenshotsOf.delete(ownerId);
+  }
 }
 
 function jpegOf(screen: Screen): Promise<Uint8Array> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { buildBootImage } from '../../demo/image/build.ts';
@@ -210,6 +210,30 @@ describe('QEMU machines', { skip, concurrency: false }, () => {
     );
     await driver.kill(id);
     assert.deepEqual(await readdir(join(place.dir, 'run')), []);
+  });
+
+  test('a machine that does not answer keeps nobody from the picture of another, and leaves no picture behind', async () => {
+    await using place = await workplace();
+    const [muted, seen] = [machine(), machine()];
+    const [mute, other] = [muted.instanceId, seen.instanceId];
+    const runtimeDir = join(place.dir, 'run');
+    const driver = await createQemuDriver({ runtimeDir, setup: setup!, log: createLog('silent'), screenMs: 500 });
+    await driver.start(muted);
+    await driver.start(seen);
+    const { pid } = JSON.parse(await readFile(join(runtimeDir, `${mute}.json`), 'utf8'));
+    process.kill(pid, 'SIGSTOP');
+    const shot = (id: InstanceId) => driver.takeScreen(id, { wakeUp: false });
+    const failing = assert.rejects(shot(mute), { reason: 'machine-failed' });
+    const screen = await until('the other is seen', () => shot(other).catch(() => false as const));
+    assert.ok(screen);
+    await failing;
+    await assert.rejects(shot(mute), { reason: 'machine-failed' });
+    assert.ok((await stat(join(runtimeDir, `${mute}.screen`))).isFIFO(), 'where QEMU will write once it goes on');
+    process.kill(pid, 'SIGCONT');
+    await until('it is seen again', () => shot(mute).catch(() => false as const));
+    await driver.kill(mute);
+    await driver.kill(other);
+    assert.deepEqual(await readdir(runtimeDir), []);
   });
 
   test('a runtime folder too long for sockets is refused at once', async () => {

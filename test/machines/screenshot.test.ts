@@ -59,6 +59,10 @@ test('GetConsoleScreenshot is the screen of the guest as a JPEG; WakeUp presses 
     await screen(true);
     await says('G');
     assert.deepEqual(await screen(), ['010'], 'green');
+    const crowd = await Promise.allSettled(Array.from({ length: 12 }, () => screen(true)));
+    const refused = crowd.filter((each) => each.status === 'rejected').map(({ reason }) => reason.name);
+    assert.ok(refused.length > 0 && refused.length < crowd.length, 'an account waits for a few at a time');
+    assert.deepEqual([...new Set(refused)], ['RequestLimitExceeded']);
     const left = await readdir(join(ingot.dataDir, 'machines'));
     assert.deepEqual(
       left.filter((name) => name.endsWith('.screen')),

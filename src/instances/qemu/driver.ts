@@ -26,7 +26,7 @@ import { CONSOLE_RING_BYTES, type QemuSetup, qemuArguments } from './arguments.t
 import { attachDisk, isTaken, releaseDisk, takeDisk } from './disks.ts';
 import { QEMU } from './probe.ts';
 import { Qmp } from './qmp.ts';
-import { endFifo, takeScreen, wake } from './screen.ts';
+import { endFifo, inTime, takeScreen, wake } from './screen.ts';
 
 /** Longest path a unix socket can have on Linux. */
 const SOCKET_PATH_BYTES_MAX = 107;
@@ -39,6 +39,7 @@ const RELEASE_MS = 20_000;
 const FORCED_RELEASE_MS = 5_000;
 const QUIT_MS = 5_000;
 const POLL_MS = 25;
+const SCREEN_MS = 10_000;
 
 /** What there is of every machine in the runtime folder. */
 const FILES = ['qmp', 'net', 'json', 'log', 'screen'] as const;
@@ -60,6 +61,8 @@ export interface QemuDriverOptions {
   readonly runtimeDir: string;
   readonly setup: QemuSetup & { readonly version: string };
   readonly log: Log;
+  /** How long a picture of a screen is waited for, in ms. */
+  readonly screenMs?: number;
 }
 
 export async function createQemuDriver(options: QemuDriverOptions): Promise<MachineDriver> {
@@ -82,6 +85,8 @@ class QemuDriver implements MachineDriver {
   #listener: (exit: MachineExit) => void = () => {};
   /** One picture at a time: each is some megabytes for a moment. */
   #screens: Promise<unknown> = Promise.resolve();
+  /** Machines that were asked for a picture and have not answered: their FIFO stays, or QEMU would make a file. */
+  readonly #screensAsked = new Set<InstanceId>();
   #closed = false;
 
   constructor(options: QemuDriverOptions) {
@@ -205,9 +210,15 @@ class QemuDriver implements MachineDriver {
 
   takeScreen(id: InstanceId, { wakeUp }: { readonly wakeUp: boolean }): Promise<Screen> {
     const { qmp } = this.#running(id);
-    const turn = this.#screens.then(async () => {
+    const take = async () => {
       if (wakeUp) await wake(qmp);
       return takeScreen(qmp, this.#path(id, 'screen'));
+    };
+    const turn = this.#screens.then(() => {
+      if (this.#screensAsked.has(id)) throw new Error('QEMU has not answered with an earlier picture');
+      this.#screensAsked.add(id);
+      const picture = take().finally(() => this.#screensAsked.delete(id));
+      return inTime(picture, this.#options.screenMs ?? SCREEN_MS);
     });
     this.#screens = turn.catch(() => {});
     return turn.catch((cause: unknown) => {

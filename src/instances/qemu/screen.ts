@@ -40,6 +40,17 @@ export async function wake(qmp: Qmp): Promise<void> {
   await pause(WAKE_MS);
 }
 
+/** Waits no longer than that: a machine that does not answer keeps nobody from the picture of another. */
+export async function inTime(picture: Promise<Screen>, ms: number): Promise<Screen> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`QEMU gave no picture in ${ms} ms`)), ms);
+  try {
+    return await Promise.race([picture, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** For what an earlier process left: a machine that still waits for a reader gets one, which goes away at once. */
 export async function endFifo(fifo: string): Promise<void> {
   const reader = await openFifo(fifo).catch((error: NodeJS.ErrnoException) => {

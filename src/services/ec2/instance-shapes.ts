@@ -330,6 +330,7 @@ export const instanceRefusals: RefusalTable<
     ec2Error('IncorrectState', `The root volume of instance '${facts.instanceId}' is already being replaced.`),
   'no-screen': ({ facts }) =>
     ec2Error('UnsupportedOperation', `No guest runs in instance '${facts.instanceId}': it has no screen.`),
+  'screenshots-too-many': () => ec2Error('RequestLimitExceeded', 'Request limit exceeded.'),
   'firmware-missing': () => ec2Error('Unsupported', 'This host has no UEFI firmware.'),
   'machine-failed': ({ facts }) =>
     ec2Error('InternalError', `The machine of instance '${facts.instanceId}' did not do what was asked.`),
