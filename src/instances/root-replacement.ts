@@ -11,6 +11,7 @@ import type { Call } from '../authz/caller.ts';
 import { viaEc2 } from '../authz/caller.ts';
 import type { Permit } from '../authz/permit.ts';
 import type { Tx } from '../db/db.ts';
+import { Refusal } from '../errors.ts';
 import {
   type AccountId,
   type ImageId,
@@ -162,6 +163,13 @@ export function replaceRootProgram(ctx: Context): Program<Replacing> {
     async (step: Step<Replacing>): Promise<Outcome<Replacing>> => {
       const task = await findReplacement(reading(ctx), step.payload.id);
       if (!task || !UNDER_WAY.includes(task.state)) return { kind: 'done' };
+      return work(task, step);
+    };
+
+  /** INVARIANT: a task fails only before the volumes have changed places; what comes then is repeated until it is done. */
+  const mayFail =
+    (work: Replace): Replace =>
+    async (task, step) => {
       try {
         return await work(task, step);
       } catch (error) {
@@ -215,7 +223,7 @@ export function replaceRootProgram(ctx: Context): Program<Replacing> {
   return {
     kind: REPLACE_ROOT,
     start: 'make',
-    steps: { make: underWay(make), swap: underWay(swap), up: underWay(up), fail: underWay(fail) },
+    steps: { make: underWay(mayFail(make)), swap: underWay(mayFail(swap)), up: underWay(up), fail: underWay(fail) },
     async failed(payload, cause) {
       const task = await findReplacement(reading(ctx), payload.id);
       if (!task || !UNDER_WAY.includes(task.state)) return;
@@ -243,6 +251,11 @@ function withImage(record: InstanceRecord, image: NonNullable<RootReplacement['i
 async function removeUnattached(ctx: Context, { region, ownerId }: RootReplacement, id: VolumeId): Promise<void> {
   const volume = await ctx.volumes.find(region, id);
   if (!volume || volume.state === 'deleting' || volume.attachments.length > 0) return;
-  await ctx.volumes.delete(id);
+  try {
+    await ctx.volumes.delete(id);
+  } catch (error) {
+    if (error instanceof Refusal && (error.reason === 'volume-in-use' || error.reason === 'volume-not-found')) return;
+    throw error;
+  }
   await ctx.db.write((tx) => ctx.tags.removeAll(tx, ownerId, region, id));
 }
