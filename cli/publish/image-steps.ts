@@ -29,6 +29,8 @@ import type { Encryption, Run, Step } from './step.ts';
 
 const POLL_FIRST_MS = 200;
 const POLL_MOST_MS = 10_000;
+/** A new image may not be seen everywhere at once; after so many looks it is gone. */
+const MISSING_MOST = 8;
 export const STAGING = 'staging';
 
 export const keyName = (key: SiteKey | undefined) =>
@@ -152,10 +154,15 @@ export function stagingStep(
 
 /** Waits until it is available; why it failed is told in EC2's words, with those of its snapshots. */
 export async function imageAvailable({ aws, region }: Site, imageId: string, signal: AbortSignal): Promise<void> {
+  let missing = 0;
   for (let waitMs = POLL_FIRST_MS; ; waitMs = Math.min(waitMs * 2, POLL_MOST_MS)) {
-    const { Images } = await aws.ec2.send(new DescribeImagesCommand({ ImageIds: [imageId] }), { abortSignal: signal });
+    // By its id as a filter: one that is not to be seen yet is no error then.
+    const command = new DescribeImagesCommand({ Filters: [{ Name: 'image-id', Values: [imageId] }] });
+    const { Images } = await aws.ec2.send(command, { abortSignal: signal });
     const image = Images?.[0];
     if (image?.State === 'available') return;
+    missing = image ? 0 : missing + 1;
+    if (missing > MISSING_MOST) throw new CliError(`${imageId} in ${region} is gone: somebody has deregistered it.`);
     if (image && image.State !== 'pending') {
       const ids = snapshotIdsOf(image);
       const { Snapshots } =

@@ -1,13 +1,13 @@
 /** Doing what a plan says: region beside region, stage after stage, and a region that fails stops no other. */
-import { inLanes } from '../ebs/lanes.ts';
 import { CliError, describeFailure, InterruptedError } from '../error.ts';
 import type { Report } from '../report.ts';
+import { mapBounded } from './bounded.ts';
 import type { Plan } from './plan.ts';
 import { failing, type Proof, prove } from './prove.ts';
 import { type Run, STAGES, type Stage, type Step } from './step.ts';
 
-/** EC2 takes 20 copies at a time into a region; what is asked of one region at a time stays well below. */
-const STEPS_AT_ONCE = 5;
+/** EC2 takes 20 copies of snapshots at a time into a region (CS-14). */
+const STEPS_AT_ONCE = 20;
 const REGIONS_AT_ONCE = 8;
 
 /** A consumer cannot launch: nothing is moved to the version. */
@@ -33,10 +33,10 @@ export async function performPlan(plan: Plan, report: Report, signal: AbortSigna
       plan.steps.filter(({ stage }) => stage === 'source'),
       run,
     );
-    await performRegions(plan, before, run);
+    await performLanes(plan.steps, before, run);
     const proofs = await report.waiting('Proving that each consumer can launch it', () => prove(plan, signal));
     if (failing(proofs).length > 0) throw new UnprovenError(proofs);
-    await performRegions(plan, ['template', 'deprecate', 'retire'], run);
+    await performLanes(plan.steps, ['template', 'deprecate', 'retire'], run);
     await performSteps(
       plan.steps.filter(({ stage }) => stage === 'clean'),
       run,
@@ -52,29 +52,23 @@ export async function performPlan(plan: Plan, report: Report, signal: AbortSigna
   }
 }
 
-async function performRegions({ steps }: Plan, stages: readonly Stage[], run: Run): Promise<void> {
-  await performLanes(steps, stages, run);
-}
-
 /** Runs the stages in each region by itself; throws when all have ended, with everything that failed. */
 export async function performLanes(steps: readonly Step[], stages: readonly Stage[], run: Run): Promise<void> {
-  const regions = [...new Set(steps.map(({ region }) => region))].values();
+  const regions = [...new Set(steps.map(({ region }) => region))];
   const failures: { readonly region: string; readonly error: unknown }[] = [];
-  await inLanes(REGIONS_AT_ONCE, run.signal, async (signal) => {
-    for (const region of regions) {
-      try {
-        for (const stage of stages) {
-          signal.throwIfAborted();
-          await performSteps(
-            steps.filter((step) => step.region === region && step.stage === stage),
-            run,
-          );
-        }
-      } catch (error) {
-        if (signal.aborted) throw error;
-        failures.push({ region, error });
-        run.report.fault(`${region}: ${describeFailure(error)}`);
+  await mapBounded(regions, REGIONS_AT_ONCE, run.signal, async (region) => {
+    try {
+      for (const stage of stages) {
+        run.signal.throwIfAborted();
+        await performSteps(
+          steps.filter((step) => step.region === region && step.stage === stage),
+          run,
+        );
       }
+    } catch (error) {
+      if (run.signal.aborted) throw error;
+      failures.push({ region, error });
+      run.report.fault(`${region}: ${describeFailure(error)}`);
     }
   });
   if (failures.length === 0) return;
@@ -85,17 +79,27 @@ export async function performLanes(steps: readonly Step[], stages: readonly Stag
   });
 }
 
-/** Side by side; in key policies and launch templates one after the other, for each builds on the one before. */
+/**
+ * Side by side, and one that fails stops no other; in key policies and launch templates one after the other, for each
+ * builds on the one before.
+ */
 async function performSteps(steps: readonly Step[], run: Run): Promise<void> {
   const ordered = steps.some(({ stage }) => stage === 'template' || stage === 'key' || stage === 'close');
-  const queue = steps.values();
-  await inLanes(ordered ? 1 : STEPS_AT_ONCE, run.signal, async (signal) => {
-    for (const step of queue) {
-      signal.throwIfAborted();
-      const done = await step.perform({ ...run, signal });
+  const failures: { readonly account: string; readonly error: unknown }[] = [];
+  await mapBounded(steps, ordered ? 1 : STEPS_AT_ONCE, run.signal, async (step) => {
+    try {
+      const done = await step.perform(run);
       run.report.step(`${step.region}${placeSuffix(step)}: ${done}`);
+    } catch (error) {
+      if (ordered || run.signal.aborted) throw error;
+      failures.push({ account: step.account, error });
     }
   });
+  if (failures.length === 1) throw failures[0]!.error;
+  if (failures.length > 1) {
+    const lines = failures.map(({ account, error }) => `${account}: ${describeFailure(error)}`);
+    throw new CliError(lines.join('\n    '), { cause: new AggregateError(failures.map(({ error }) => error)) });
+  }
 }
 
 const placeSuffix = ({ account, stage }: Step) => (stage === 'reencrypt' || stage === 'template' ? ` ${account}` : '');

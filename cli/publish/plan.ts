@@ -3,7 +3,9 @@ import { stat } from 'node:fs/promises';
 import type { Aws } from '../aws.ts';
 import { describeFailure } from '../error.ts';
 import type { DeviceRequest } from '../foresee/devices.ts';
+import { mapBounded } from './bounded.ts';
 import { cleanStep, deleteSnapshotStep, deprecateStep, encryptionOf, removeStep, stagingStep } from './image-steps.ts';
+import { foreseeLaunches, type Launch } from './launches.ts';
 import type { Manifest } from './manifest.ts';
 import { type Published, type PublishedImage, readDefaults, readPublished } from './published.ts';
 import { type Refusal, Refusals } from './refusal.ts';
@@ -30,6 +32,9 @@ import { checkDisk, identify, sourceDevices } from './source.ts';
 import { STAGES, type Step } from './step.ts';
 import { type FoundTemplate, readTemplate, templateEncryption, templateSteps, usesOf } from './templates.ts';
 
+const REGIONS_AT_ONCE = 8;
+const ACCOUNTS_AT_ONCE = 10;
+
 export interface Plan {
   readonly manifest: Manifest;
   readonly sites: Sites;
@@ -39,6 +44,8 @@ export interface Plan {
   readonly notes: readonly string[];
   /** The version's images that are there, by account and region. */
   readonly images: ReadonlyMap<string, string>;
+  /** What launches of the consumers will be sealed under, as far as their accounts can be seen. */
+  readonly launches: readonly Launch[];
   /** Account ids the image is for, the publisher aside. */
   readonly accounts: readonly string[];
 }
@@ -56,7 +63,7 @@ export async function makePlan(aws: Aws, manifest: Manifest, options: PlanOption
   const notes: string[] = [];
   const sites = await Sites.of(aws, manifest.role);
   const accounts = await accountsOf(sites, manifest, refusals, notes);
-  const reachable = await reachableOf(sites, manifest, accounts, refusals);
+  const reachable = await reachableOf(sites, manifest, accounts, refusals, signal);
 
   const published = await readRegions(sites, manifest, refusals, signal);
   const complete =
@@ -64,27 +71,28 @@ export async function makePlan(aws: Aws, manifest: Manifest, options: PlanOption
     published.every((one) => targetAt(one, manifest.version).available !== undefined);
   const source = await sourceOf(manifest, complete, refusals, notes, signal);
   const context: Context = { manifest, sites, accounts, reachable, refusals, signal, source };
-  const states = await Promise.all(
-    published.map(async (one): Promise<RegionState> => {
-      const { site, defaults } = one;
-      const given = manifest.regions.find(({ region }) => region === site.region)?.key;
-      const views = await sites.views(site.region, reachable);
-      const key = manifest.encrypted
-        ? await resolveSiteKey(site, views, given, defaults.defaultKey, refusals)
-        : undefined;
-      const state = { site, views, published: one, key };
-      checkTarget(context, state, key);
-      await checkSharing(context, state, given);
-      return state;
-    }),
-  );
+  const states = await mapBounded(published, REGIONS_AT_ONCE, signal, async (one): Promise<RegionState> => {
+    const { site, defaults } = one;
+    const given = manifest.regions.find(({ region }) => region === site.region)?.key;
+    const views = await sites.views(site.region, reachable);
+    const key = manifest.encrypted
+      ? await resolveSiteKey(site, views, given, defaults.defaultKey, refusals)
+      : undefined;
+    const state = { site, views, published: one, key };
+    checkTarget(context, state, key);
+    await checkSharing(context, state, given);
+    return state;
+  });
 
-  const steps: Step[] = await sourceSteps(context, states, complete);
+  const made = await sourceSteps(context, states, complete);
   const images = new Map<string, string>();
-  const perRegion = await Promise.all(states.map((state) => planRegion(context, state, options, notes, images)));
-  steps.push(...perRegion.flat());
+  const launches: Launch[] = [];
+  const perRegion = await mapBounded(states, REGIONS_AT_ONCE, signal, (state) =>
+    planRegion(context, state, made.devices, { ...options, notes, images, launches }),
+  );
+  const steps = [...made.steps, ...perRegion.flat()];
   steps.sort((one, other) => STAGES.indexOf(one.stage) - STAGES.indexOf(other.stage));
-  return { manifest, sites, steps, refusals: refusals.all, notes: [...new Set(notes)], images, accounts };
+  return { manifest, sites, steps, refusals: refusals.all, notes: [...new Set(notes)], images, launches, accounts };
 }
 
 async function accountsOf(sites: Sites, manifest: Manifest, refusals: Refusals, notes: string[]): Promise<string[]> {
@@ -107,13 +115,14 @@ async function reachableOf(
   manifest: Manifest,
   accounts: readonly string[],
   refusals: Refusals,
+  signal: AbortSignal,
 ): Promise<string[]> {
   const ofTemplates = manifest.templates.flatMap(({ account }) => account ?? []);
   const needed = new Set([...(worksInAccounts(manifest) ? accounts : []), ...ofTemplates]);
   needed.delete(sites.account);
   const reachable: string[] = [];
   const asked = [...new Set([...accounts, ...needed])];
-  const answers = await Promise.all(asked.map((account) => sites.whyNotAssumable(account)));
+  const answers = await mapBounded(asked, ACCOUNTS_AT_ONCE, signal, (account) => sites.whyNotAssumable(account));
   asked.forEach((account, index) => {
     const why = answers[index];
     if (why === undefined) reachable.push(account);
@@ -132,18 +141,16 @@ async function readRegions(
   refusals: Refusals,
   signal: AbortSignal,
 ): Promise<Published[]> {
-  const found = await Promise.all(
-    manifest.regions.map(async ({ region }) => {
-      try {
-        return await readPublished(sites.at(sites.account, region), manifest, signal);
-      } catch (error) {
-        signal.throwIfAborted();
-        const mend = 'enable the region for the account, or allow ec2:Describe*, ec2:GetEbs* there';
-        refusals.add('region-unreachable', region, describeFailure(error), mend);
-        return undefined;
-      }
-    }),
-  );
+  const found = await mapBounded(manifest.regions, REGIONS_AT_ONCE, signal, async ({ region }) => {
+    try {
+      return await readPublished(sites.at(sites.account, region), manifest, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      const mend = 'enable the region for the account, or allow ec2:Describe*, ec2:GetEbs* there';
+      refusals.add('region-unreachable', region, describeFailure(error), mend);
+      return undefined;
+    }
+  });
   return found.filter((one) => one !== undefined);
 }
 
@@ -169,7 +176,11 @@ async function sourceOf(
 }
 
 /** What stands before and after all regions: the first image of a disk, the AMI of an instance, and its end. */
-async function sourceSteps(context: Context, states: readonly RegionState[], complete: boolean): Promise<Step[]> {
+async function sourceSteps(
+  context: Context,
+  states: readonly RegionState[],
+  complete: boolean,
+): Promise<{ readonly steps: Step[]; readonly devices: readonly DeviceRequest[] }> {
   const { manifest, sites, refusals, signal, source } = context;
   const home = sites.at(sites.account, manifest.home);
   let staging: PublishedImage | undefined;
@@ -209,10 +220,10 @@ async function sourceSteps(context: Context, states: readonly RegionState[], com
     const first = states.find(({ site }) => site.region === manifest.home);
     if (first) devices = [diskDevice(context, first)];
   }
-  if (!devices) return steps;
+  if (!devices) return { steps, devices: [] };
   const from = copySource(context, states, staging);
   for (const state of states) steps.push(...(await imageSteps(context, state, devices, from)));
-  return steps;
+  return { steps, devices };
 }
 
 function diskDevice({ manifest, refusals }: Context, home: RegionState): DeviceRequest {
@@ -224,59 +235,84 @@ function diskDevice({ manifest, refusals }: Context, home: RegionState): DeviceR
   return { deviceName, source };
 }
 
+interface RegionOptions extends PlanOptions {
+  readonly notes: string[];
+  readonly images: Map<string, string>;
+  readonly launches: Launch[];
+}
+
 async function planRegion(
   context: Context,
   state: RegionState,
-  options: PlanOptions,
-  notes: string[],
-  images: Map<string, string>,
+  devices: readonly DeviceRequest[],
+  options: RegionOptions,
 ): Promise<Step[]> {
-  const { manifest, sites, reachable, signal, refusals } = context;
+  const { manifest, sites, reachable, accounts, signal, refusals } = context;
   const { site, published } = state;
+  const { images } = options;
   const own = targetAt(published, manifest.version).available;
   if (own) images.set(siteKey(site), own.imageId);
+  const templates: FoundTemplate[] = [];
+  for (const target of manifest.templates.filter(({ region }) => region === site.region)) {
+    const account = target.account ?? sites.account;
+    if (account !== sites.account && !reachable.includes(account)) continue;
+    const found = await readTemplate(sites.at(account, site.region), target, refusals, signal);
+    if (found) templates.push(found);
+  }
   if (isKeyless(context, state)) return [];
   const steps: Step[] = [];
   const copies: AccountState[] = [];
   if (manifest.mode === 'share') steps.push(...(await shareSteps(context, state)));
   else {
+    const holders = reachable.filter((account) => accounts.includes(account));
     copies.push(
-      ...(await Promise.all(
-        reachable
-          .filter((one) => context.accounts.includes(one))
-          .map((account) => readAccount(context, account, site.region)),
-      )),
+      ...(await mapBounded(holders, ACCOUNTS_AT_ONCE, signal, (account) => readAccount(context, account, site.region))),
     );
     for (const { site: there, target } of copies) {
       if (target.available) images.set(siteKey(there), target.available.imageId);
     }
     steps.push(...(await reencryptSteps(context, state, copies)));
   }
-  const templates: FoundTemplate[] = [];
-  for (const target of manifest.templates.filter(({ region }) => region === site.region)) {
-    const account = target.account ?? sites.account;
-    if (account !== sites.account && !reachable.includes(account)) continue;
-    const found = await readTemplate(sites.at(account, site.region), target, refusals, signal);
-    if (!found) continue;
-    templates.push(found);
-    const copy = copies.find((one) => one.site.account === account);
+  const stateOf = (account: string) => copies.find((one) => one.site.account === account);
+  const launches = await foreseeLaunches(context, state, (account) =>
+    seenBy(account, stateOf(account) ?? state, own, devices),
+  );
+  options.launches.push(...launches);
+  for (const { account, region, problem } of launches) {
+    if (problem) options.notes.push(`Launches in ${account} ${region} would fail: ${problem}.`);
+  }
+  for (const found of templates) {
+    const { account } = found.site;
+    const copy = stateOf(account);
     const at = copy ? siteKey(copy.site) : siteKey(site);
     const known = images.get(at);
-    const devices = [deviceOf(copy ?? state, account)];
     const defaults = account === sites.account ? published.defaults : await readDefaults(found.site, signal);
-    const encryption = await templateEncryption(found, devices, defaults, (copy ?? state).views, refusals);
+    const encryption = await templateEncryption(
+      found,
+      seenBy(account, copy ?? state, own, devices),
+      defaults,
+      (copy ?? state).views,
+      refusals,
+    );
     steps.push(...templateSteps(found, manifest, { ...(known ? { known } : {}), at }, encryption));
   }
-  for (const one of [state, ...copies]) steps.push(...(await agingSteps(context, one, templates, options, notes)));
+  for (const one of [state, ...copies]) steps.push(...(await agingSteps(context, one, templates, options)));
   return steps;
 }
 
-/** The root device of the version's image, as launches see it. */
-function deviceOf({ key, site, published }: RegionState, launching: string): DeviceRequest {
+/** The devices of the version's image, made or to be made, as a launch in the account sees them. */
+function seenBy(
+  account: string,
+  { key, site, published }: RegionState,
+  image: PublishedImage | undefined,
+  source: readonly DeviceRequest[],
+): DeviceRequest[] {
+  const made = image?.image.BlockDeviceMappings?.flatMap(({ DeviceName, Ebs }) => (Ebs ? [DeviceName ?? ''] : []));
   const keyArn = key?.kind === 'customer' ? key.arn : undefined;
   const encrypted = key !== undefined || published.defaults.encryptionByDefault;
-  const source = { snapshotId: '', own: site.account === launching, encrypted, ...(keyArn ? { keyArn } : {}) };
-  return { deviceName: published.images[0]?.image.RootDeviceName ?? '/dev/xvda', source };
+  const snapshot = { snapshotId: '', own: site.account === account, encrypted, ...(keyArn ? { keyArn } : {}) };
+  const names = made ?? source.map(({ deviceName }) => deviceName);
+  return names.map((deviceName) => ({ deviceName, source: snapshot }));
 }
 
 /** Deprecating and retiring older versions, and snapshots that a stopped removal left behind. */
@@ -284,8 +320,7 @@ async function agingSteps(
   context: Context,
   { site, published }: RegionState,
   moved: readonly FoundTemplate[],
-  { now, force }: PlanOptions,
-  notes: string[],
+  { now, force, notes }: RegionOptions,
 ): Promise<Step[]> {
   const { manifest, sites, reachable } = context;
   const { kept, surplus } = partVersions(published.images, manifest.version, manifest.keep);

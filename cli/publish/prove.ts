@@ -10,11 +10,12 @@ import { keyAccess, whyUnknown } from '../foresee/key-access.ts';
 import { type KeyNeed, volumeNeeds } from '../foresee/needs.ts';
 import { type Principal, readPrincipal } from '../foresee/principal.ts';
 import { describeUnseen, type Views } from '../foresee/views.ts';
+import { mapBounded } from './bounded.ts';
 import { encryptionOf } from './image-steps.ts';
 import type { Plan } from './plan.ts';
 import { type PublishedImage, readDefaults, readPublished } from './published.ts';
 import { targetAt } from './region-plan.ts';
-import type { Site } from './sites.ts';
+import { type Site, siteKey } from './sites.ts';
 import type { Encryption } from './step.ts';
 
 export interface Proof {
@@ -30,33 +31,46 @@ export interface Proof {
   readonly why: readonly string[];
 }
 
+const CONSUMERS_AT_ONCE = 8;
+
 export async function prove(plan: Plan, signal: AbortSignal): Promise<Proof[]> {
   const { manifest, sites, accounts } = plan;
+  const read = new Map<string, Promise<PublishedImage | undefined>>();
+  const imageAt = (site: Site) => {
+    const at = siteKey(site);
+    let image = read.get(at);
+    if (!image) {
+      image = readPublished(site, manifest, signal).then((one) => targetAt(one, manifest.version).available);
+      read.set(at, image);
+    }
+    return image;
+  };
   const everywhere = manifest.regions.flatMap(({ region }) => accounts.map((account) => ({ account, region })));
-  const proofs: Proof[] = [];
-  for (const { account, region } of everywhere) {
-    signal.throwIfAborted();
+  const proofs = await mapBounded(everywhere, CONSUMERS_AT_ONCE, signal, async ({ account, region }) => {
     const reachable = (await sites.whyNotAssumable(account)) === undefined;
-    const own = sites.at(sites.account, region);
-    const holder = manifest.mode === 'reencrypt' ? sites.at(account, region) : own;
-    if (holder !== own && !reachable) continue;
-    const image = targetAt(await readPublished(holder, manifest, signal), manifest.version).available;
+    const holder = sites.at(manifest.mode === 'reencrypt' ? account : sites.account, region);
+    if (!holder.own && !reachable) return [];
+    const image = await imageAt(holder);
     const principals = [
       readPrincipal(reachable ? sites.roleArn(account) : account, account),
       ...(manifest.autoScaling ? [readPrincipal('autoscaling', account)] : []),
     ];
     const views = await sites.views(region, reachable ? [account] : []);
     const there = reachable ? sites.at(account, region) : undefined;
+    const judged: Proof[] = [];
     for (const principal of principals) {
       const told = { account, region, principal: principal.arn };
-      if (!image) proofs.push({ ...told, verdict: 'cannot launch', why: ['there is no image'] });
-      else {
-        const judged = await judge(views, there, principal, image, holder, signal);
-        proofs.push({ ...told, imageId: image.imageId, ...judged });
-      }
+      if (!image) judged.push({ ...told, verdict: 'cannot launch', why: ['there is no image'] });
+      else
+        judged.push({
+          ...told,
+          imageId: image.imageId,
+          ...(await judge(views, there, principal, image, holder, signal)),
+        });
     }
-  }
-  return proofs;
+    return judged;
+  });
+  return proofs.flat();
 }
 
 async function judge(

@@ -2,14 +2,17 @@
 import { styleText } from 'node:util';
 import { table } from '../table.ts';
 import type { Retirement } from './destroy.ts';
+import type { Launch } from './launches.ts';
 import type { Plan } from './plan.ts';
 import type { Proof } from './prove.ts';
 import { describeStep, type Encryption, type Step } from './step.ts';
 
-export function planDocument({ manifest, sites, steps, refusals, notes }: Plan) {
+export function planDocument({ manifest, sites, steps, launches, refusals, notes }: Plan) {
   const { name, version, mode } = manifest;
   const nothingToDo = steps.length === 0 && refusals.length === 0;
-  return { name, version, mode, account: sites.account, nothingToDo, steps: steps.map(describeStep), refusals, notes };
+  const { account } = sites;
+  const shown = steps.map(describeStep);
+  return { name, version, mode, account, nothingToDo, steps: shown, launches, refusals, notes };
 }
 
 export function planText(plan: Plan): string {
@@ -19,6 +22,7 @@ export function planText(plan: Plan): string {
   if (steps.length > 0) {
     const count = steps.length === 1 ? 'One step' : `${steps.length} steps`;
     parts.push(`${count} to ${manifest.name} ${manifest.version}:`, stepTable(steps));
+    if (plan.launches.length > 0) parts.push('Launches of it will be:', launchTable(plan.launches));
   } else {
     parts.push(`Nothing to do: ${manifest.name} ${manifest.version} is published as the manifest says.`);
   }
@@ -43,6 +47,14 @@ function stepTable(steps: readonly Step[]): string {
     ];
   });
   return table(['REGION', 'ACCOUNT', 'STEP AND ENCRYPTION', 'WHY'], rows);
+}
+
+function launchTable(launches: readonly Launch[]): string {
+  const rows = launches.map(({ account, region, encryption, problem }) => {
+    const text = `${encryptionText(encryption)}${problem ? `; it would fail: ${problem}` : ''}`;
+    return [region, account, wrapped(shortKeys(text, region))];
+  });
+  return table(['REGION', 'ACCOUNT', 'VOLUMES'], rows);
 }
 
 export function encryptionText({ encrypted, key, why }: Encryption): string {

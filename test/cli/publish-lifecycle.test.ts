@@ -195,6 +195,13 @@ describe('ingot publish: the proof', () => {
         launchTemplates: [{ template: 'unmoved', region: HOME, account }],
       }),
     );
+    const plan = await rig.told(['plan', file]);
+    const launch = { account, region: HOME, problem: `${key} is disabled` };
+    assert.deepEqual(
+      plan.launches.map(({ encryption: _, ...one }) => one),
+      [launch],
+    );
+    assert.deepEqual(plan.notes, [`Launches in ${account} ${HOME} would fail: ${key} is disabled.`]);
     const told = await rig.told<ApplyShown>(['apply', file]);
     assert.equal(told.code, 1);
     assert.match(

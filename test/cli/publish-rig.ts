@@ -42,6 +42,7 @@ export interface PlanShown {
   readonly nothingToDo: boolean;
   readonly account: string;
   readonly steps: readonly StepShown[];
+  readonly launches: readonly { readonly account: string; readonly region: string; readonly encryption: object }[];
   readonly refusals: readonly {
     readonly code: string;
     readonly where: string;
