@@ -93,7 +93,7 @@ export function createFrontDoor({ wire, pipeline, log }: FrontDoorDeps): FrontDo
     let giveBack = () => {};
     try {
       if (bytes > LIMITS.smallBodyBytes) {
-        const refused = await pipeline.refuseByHead(head, requestId);
+        const refused = await refuseByHead(head, requestId);
         if (refused) return { result: refused, unread: true };
         giveBack = await budget.take(bytes, gone.signal);
       }
@@ -103,6 +103,16 @@ export function createFrontDoor({ wire, pipeline, log }: FrontDoorDeps): FrontDo
       return { unread: false };
     } finally {
       giveBack();
+    }
+  }
+
+  /** What goes wrong inside is an answer as well: nobody is left without one. */
+  async function refuseByHead(head: ReceivedRequest, requestId: string): Promise<WireResponse | undefined> {
+    try {
+      return await pipeline.refuseByHead(head, requestId);
+    } catch (error) {
+      log.error({ requestId, error }, 'a request failed outside its operation');
+      return encodeError(head, internalFailure(), requestId);
     }
   }
 

@@ -73,7 +73,11 @@ export interface RunningDoor extends AsyncDisposable {
 /** Listens on a port the system chooses; `entries` and `logged` fill as requests come. */
 export async function openDoor(
   services: readonly Service[],
-  options: { readonly audit?: Audit; readonly keys?: readonly StoredKey[] } = {},
+  options: {
+    readonly audit?: Audit;
+    readonly keys?: readonly StoredKey[];
+    readonly credentials?: CredentialStore;
+  } = {},
 ): Promise<RunningDoor> {
   const entries: AuditEntry[] = [];
   const logged: string[] = [];
@@ -85,7 +89,7 @@ export async function openDoor(
       entries.push(entry);
     },
   };
-  const credentials = credentialStore(options.keys ?? [ACCESS_KEY, SESSION_KEY]);
+  const credentials = options.credentials ?? credentialStore(options.keys ?? [ACCESS_KEY, SESSION_KEY]);
   const authenticator = createAuthenticator({ credentials, regions: REGIONS, clock });
   const pipeline = createPipeline({ wire, services, authenticator, audit, log, clock });
   const door = createFrontDoor({ wire, pipeline, log });

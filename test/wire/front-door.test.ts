@@ -308,6 +308,18 @@ test('a presigned GetCallerIdentity is served by GET, once it is signed (authz 9
   assert.match(await changed.text(), /SignatureDoesNotMatch/);
 });
 
+test('where callers cannot be looked up, a request with a small body and one with a large one are answered', async () => {
+  const credentials = { find: () => Promise.reject(new Error('the database is gone')) };
+  await using door = await openDoor(services(), { credentials });
+  const kms = new KMSClient(config(door.endpoint, ACCESS_KEY));
+  for (const bytes of [1, 200_000]) {
+    const sent = kms.send(new EncryptCommand({ KeyId: 'k', Plaintext: new Uint8Array(bytes) }), {
+      abortSignal: AbortSignal.timeout(10_000),
+    });
+    await assert.rejects(sent, { name: /^(?:InternalFailure|KMSInternalException)$/ });
+  }
+});
+
 test('a large body of somebody unknown is refused by its head alone, in the words of the service (authz 10.9)', async () => {
   let served = 0;
   await using door = await openDoor([
