@@ -28,7 +28,7 @@ export function userInitiated(at: Date): string {
 export function launchFailure(error: unknown): { reason: StateReason; transition: string } | undefined {
   // Whatever KMS says no with, EC2 says the key is in an incorrect state (K-14, K-15, G-10).
   if (error instanceof Denied) return { reason: INVALID_KEY, transition: CLIENT_ERROR };
-  if (!(error instanceof Refusal)) return undefined;
+  if (!(error instanceof Refusal) || error.reason === 'throttled') return undefined;
   if (error.reason.startsWith('snapshot-')) return { reason: SNAPSHOT_GONE, transition: CLIENT_ERROR };
   if (error.reason === 'firmware-missing') {
     const text = 'This host has no UEFI firmware, which the image needs';

@@ -86,7 +86,8 @@ export function createKeysOnBehalf(
       });
     let result: Result;
     try {
-      keys.countCall(call, eventName);
+      // What a service does in its own name gives back what it holds, and must not be kept from that.
+      if (call.caller.type !== 'Service') keys.countCall(call, eventName);
       result = await work(trail);
     } catch (error) {
       const words = kmsErrorOf(error);

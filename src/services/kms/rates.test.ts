@@ -4,7 +4,9 @@ import { test } from 'node:test';
 import type { Caller } from '../../authz/caller.ts';
 import { Refusal } from '../../errors.ts';
 import type { Arn, Region } from '../../ids.ts';
+import { launchFailure } from '../../instances/reasons.ts';
 import { Rates } from '../../keys/rates.ts';
+import { ec2ServiceCall } from '../../volumes/data-keys.ts';
 import { failureOf, openKms, START, type World } from './test-kms.ts';
 import { MESSAGE } from './test-requests.ts';
 
@@ -175,6 +177,29 @@ test('kms 28.5: what EC2 does for a user counts with the user’s account, and u
   const place = { account: world.other, region: world.callOf(world.root).region, limit: 1 };
   const [event] = await world.audit.lookUp({ ...place, attribute: { key: 'EventName', value: 'CreateGrant' } });
   assert.equal(JSON.parse(event!.document).errorCode, 'ThrottlingException');
+});
+
+test('kms 28.5: an account that has used up its calls does not keep EC2 from giving its grants back', async () => {
+  await using world = await openKms({ throttled: true });
+  const key = (await world.as(world.root, 'CreateKey', {})).KeyMetadata!.Arn as Arn;
+  const principal = 'ec2.eu-central-1.amazonaws.com';
+  const grant = { granteePrincipal: principal, retiringPrincipal: principal, operations: ['Decrypt'] };
+  let id = '';
+  const call = world.callOf(world.root, { viaService: principal });
+  await world.onBehalf.createGrant(call, key, grant, async (_tx, grantId) => {
+    id = grantId;
+  });
+  const retire = { KeyId: key, GrantId: '0'.repeat(64) };
+  for (let turn = 0; turn < 50; turn++) await failureOf(world.as(world.root, 'RetireGrant', retire));
+  assert.equal(await failureOf(world.as(world.root, 'RetireGrant', retire)), THROTTLED);
+  const { accountId } = world.root;
+  await world.onBehalf.retireGrant(ec2ServiceCall(accountId, 'eu-central-1' as Region, START), key, id);
+  assert.deepEqual((await world.as(world.root, 'ListGrants', { KeyId: key })).Grants, []);
+});
+
+test('kms 28.5: a launch that KMS throttles is tried again, and not taken for one whose key is wrong', () => {
+  assert.equal(launchFailure(new Refusal('throttled')), undefined);
+  assert.equal(launchFailure(new Refusal('key-not-found'))!.reason.code, 'Client.InvalidKMSKey.InvalidState');
 });
 
 test('kms 28.6: without the setting nothing is refused', async () => {
