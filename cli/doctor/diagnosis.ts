@@ -9,7 +9,7 @@ import type { Principal } from '../foresee/principal.ts';
 import { describeUnseen, type Unseen, type Views } from '../foresee/views.ts';
 import type { Report } from '../report.ts';
 
-export type Mark = 'ok' | 'fault' | 'unseen';
+type Mark = 'ok' | 'fault' | 'unseen';
 
 export interface Check {
   readonly mark: Mark;
@@ -87,7 +87,7 @@ export class Ledger {
 export type DeniedVerdict = Extract<KeyVerdict, { readonly verdict: 'denied' }>;
 
 /** What each task is called in sentences. */
-export const TASKS: Readonly<Record<Task | 'share', string>> = {
+export const TASKS: Readonly<Record<Task | 'share' | 'request', string>> = {
   launch: 'launch it',
   'create-volume': 'make volumes of it',
   attach: 'attach it',
@@ -95,6 +95,7 @@ export const TASKS: Readonly<Record<Task | 'share', string>> = {
   'copy-snapshot': 'copy it',
   'copy-image': 'copy it',
   share: 'share it',
+  request: 'make this request',
 };
 
 /** What AWS shows when KMS says no behind the task: nothing at once, mostly (3.3). */

@@ -30,7 +30,8 @@ export interface Question {
 
 /** What was looked at, for the report. */
 export interface Examined {
-  readonly task: Case['task'];
+  /** `request`: what was asked for is wrong by itself. */
+  readonly task: Case['task'] | 'request';
   readonly principal: Principal;
   readonly region: string;
   /** Calls about the subject that failed for what they asked, by the trail; they do not keep it from being launched. */
@@ -44,7 +45,7 @@ export async function examine(views: Views, question: Question, ledger: Ledger):
   if (question.error !== undefined && !hint) ledger.notSeen('the error text is not one that the doctor knows');
   if (hint?.mistake) {
     ledger.fault(mistakeFinding(hint.mistake, `It answers: ${question.error}`));
-    return { task: 'launch', principal, region: views.region, past: [] };
+    return { task: 'request', principal, region: views.region, past: [] };
   }
   const found = { views, principal, ledger };
   const past = await pastMistakes(found, subject);

@@ -5,8 +5,10 @@ import { imageIn, launchPermissions } from '../foresee/images.ts';
 import { mendOf } from '../foresee/mend.ts';
 import type { Case } from './diagnosis.ts';
 
-const NOT_AUTHORIZED = (id: string) =>
-  `RunInstances answers AuthFailure: Not authorized for images: [${id}]; Auto Scaling shows the same.`;
+function notSeenAs({ task }: Case, id: string): string {
+  if (task === 'copy-image') return 'CopyImage answers InvalidAMIID.NotFound.';
+  return `RunInstances answers AuthFailure: Not authorized for images: [${id}]; Auto Scaling shows the same.`;
+}
 
 /** The image as the launch will find it, or nothing once a fault is told. `usable` is false where that could not be seen. */
 export async function usableImage(found: Case, imageId: string): Promise<Image | undefined> {
@@ -26,7 +28,7 @@ export async function usableImage(found: Case, imageId: string): Promise<Image |
     ledger.fault({
       fault: 'F21',
       title: `account ${principal.account} does not see ${imageId} in ${views.region}`,
-      symptom: NOT_AUTHORIZED(imageId),
+      symptom: notSeenAs(found, imageId),
       details: [
         'It is not there, or its owner does not share it with the account, or it is in another region.',
         'With --owner-profile the doctor looks with the eyes of the owner, too.',
@@ -51,7 +53,7 @@ export async function usableImage(found: Case, imageId: string): Promise<Image |
   ledger.fault({
     fault: 'F21',
     title: `account ${principal.account} does not see ${imageId}, though it is shared with it`,
-    symptom: NOT_AUTHORIZED(imageId),
+    symptom: notSeenAs(found, imageId),
     details: rules ? ['The account allows some images only (Allowed AMIs), and this is none of them.'] : [],
   });
   return undefined;
@@ -68,7 +70,8 @@ async function bySomeOwner({ views, principal }: Case, imageId: string): Promise
 }
 
 /** Tells a fault unless the owner's list has the account, or everybody. */
-async function sharedBy({ views, principal, ledger }: Case, image: Image): Promise<boolean> {
+async function sharedBy(found: Case, image: Image): Promise<boolean> {
+  const { views, principal, ledger } = found;
   const { ImageId: id = '', OwnerId: owner = '' } = image;
   if (image.Public) return true;
   const listed = await launchPermissions(views, owner, id);
@@ -83,7 +86,7 @@ async function sharedBy({ views, principal, ledger }: Case, image: Image): Promi
   ledger.fault({
     fault: 'F21',
     title: `${id} is not shared with account ${principal.account}`,
-    symptom: NOT_AUTHORIZED(id),
+    symptom: notSeenAs(found, id),
     details:
       organizations.length > 0
         ? [`It is shared with ${organizations.join(', ')}; account ${principal.account} is not seen to be in it.`]

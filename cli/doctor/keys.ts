@@ -12,8 +12,10 @@ import type { Views } from '../foresee/views.ts';
 import { type Case, type DeniedVerdict, SYMPTOMS } from './diagnosis.ts';
 import { lastRefusal } from './trail.ts';
 
+type Key = FoundKey | { readonly arn: string; readonly account: string };
+
 /** A need, and the device whose outcome it comes from. */
-export interface DeviceNeed extends KeyNeed {
+interface DeviceNeed extends KeyNeed {
   readonly device?: EffectiveDevice;
 }
 
@@ -145,11 +147,7 @@ function isDefault({ device, side }: DeviceNeed): boolean {
   return side === 'target' && device?.outcome === 'encrypted' && device.choice === 'default-key';
 }
 
-async function access(
-  found: Case,
-  needs: readonly DeviceNeed[],
-  key: FoundKey | { readonly arn: string; readonly account: string },
-): Promise<void> {
+async function access(found: Case, needs: readonly DeviceNeed[], key: Key): Promise<void> {
   const { ledger, views, principal } = found;
   const verdicts: KeyVerdict[] = [];
   for (const { actions, ebsId, device } of needs) {
@@ -178,7 +176,7 @@ async function access(
   const allowed = verdicts.filter(({ verdict }) => verdict === 'allowed');
   if (allowed.length > 0) ledger.ok(`${principal.arn} may ${names(allowed)} on ${key.arn}`);
   const need = needs.find(({ side }) => side === 'target') ?? needs[0];
-  if (need && denied.length > 0) await refused(found, need, denied, key.account);
+  if (need && denied.length > 0) await refused(found, need, denied, key);
 }
 
 type Unknown = Extract<KeyVerdict, { readonly verdict: 'unknown' }>;
@@ -210,13 +208,14 @@ async function refused(
   { ledger, task, principal, views }: Case,
   need: DeviceNeed,
   denied: readonly DeniedVerdict[],
-  keyAccount: string,
+  key: Key,
 ): Promise<void> {
   const [first] = denied;
   if (!first || task === 'share') return;
   const unmeetable = first.hindrances.find(({ unmeetable: never }) => never);
-  const fault = faultOf(task, first, need, keyAccount);
-  const mends = await mendsOfDenial(views, { denied: first, side: need.side, keyAccount });
+  const fault = faultOf(task, first, need, key.account);
+  const fixed = 'awsManaged' in key && key.awsManaged && first.layer === 'resource';
+  const mends = fixed ? [] : await mendsOfDenial(views, { denied: first, side: need.side, keyAccount: key.account });
   const reset = fault === 'F04' ? [resetDefaultKeyMend({ region: views.region, account: principal.account })] : [];
   ledger.fault({
     fault,
@@ -230,6 +229,11 @@ async function refused(
     actions: denied.map(({ action }) => action),
     ...(unmeetable?.condition ? { condition: unmeetable.condition } : {}),
     details: [
+      ...(fixed
+        ? [
+            'Nobody can change the policy of an AWS managed key: its owner has to copy under a customer managed key first.',
+          ]
+        : []),
       ...(isDefault(need) ? [`It is the default key of EBS in ${views.region}.`] : []),
       ...first.hindrances.map((one) => `${capital(describeStatement(one))}: ${one.why}.`),
       ...first.stale.map(

@@ -75,7 +75,7 @@ async function effectiveOf(found: Case, image: Image, launch: Launch): Promise<E
 }
 
 export function tellDevices(
-  { ledger }: Case,
+  { ledger, task }: Case,
   devices: readonly EffectiveDevice[],
   launch?: Pick<Launch, 'mendDevices'>,
 ): void {
@@ -87,6 +87,7 @@ export function tellDevices(
       );
     }
   }
+  const call = task === 'create-volume' ? 'CreateVolume' : 'RunInstances';
   const refused = devices.filter((device) => device.outcome === 'refused');
   for (const device of refused) {
     const keyed = device.refusal === 'kms-key-without-encrypted';
@@ -94,8 +95,8 @@ export function tellDevices(
       fault: keyed ? 'F16' : 'encrypted-false-over-encrypted',
       title: `${device.deviceName} is ${device.why}`,
       symptom: keyed
-        ? 'RunInstances answers InvalidParameterDependency: The parameter KmsKeyId requires the parameter Encrypted to be set.'
-        : 'RunInstances answers InvalidParameterCombination: an encrypted snapshot never makes a plain volume.',
+        ? `${call} answers InvalidParameterDependency: The parameter KmsKeyId requires the parameter Encrypted to be set.`
+        : `${call} answers InvalidParameterCombination: an encrypted snapshot never makes a plain volume.`,
       mends: [
         launch?.mendDevices?.(refused.map(({ deviceName }) => deviceName)) ??
           correctedMapping(device.deviceName, keyed),

@@ -1,6 +1,5 @@
 /** What the trail tells after the fact: who made a call, with which parameters, and why KMS said no behind it. */
 import { CloudTrailClient, type LookupAttributeKey, paginateLookupEvents } from '@aws-sdk/client-cloudtrail';
-import { parseArn } from '../../policy/arn.ts';
 import type { Principal } from '../foresee/principal.ts';
 import type { Seen, Views } from '../foresee/views.ts';
 
@@ -75,6 +74,9 @@ export function keyIn({ text }: TrailEvent): string | undefined {
   return /arn:[\w-]+:kms:[\w-]+:\d{12}:key\/[\w-]+/.exec(text)?.[0];
 }
 
+/** Callers whose rights can be looked at. */
+const CALLER = /^arn:[\w-]+:(iam::\d{12}:(root$|user\/|role\/)|sts::\d{12}:assumed-role\/)/;
+
 interface Record {
   readonly errorCode?: string;
   readonly errorMessage?: string;
@@ -95,7 +97,7 @@ function read(text: string, time: Date, name: string): TrailEvent {
     requestParameters: record.requestParameters,
     ...(record.errorCode === undefined ? {} : { errorCode: record.errorCode }),
     ...(record.errorMessage === undefined ? {} : { errorMessage: record.errorMessage }),
-    ...(caller && parseArn(caller) ? { caller } : {}),
+    ...(caller && CALLER.test(caller) ? { caller } : {}),
   };
 }
 

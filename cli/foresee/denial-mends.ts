@@ -5,8 +5,7 @@ import { identityPolicies, managedPolicy, type PlacedPolicy } from './identity-p
 import { keyPolicy } from './key.ts';
 import type { KeyVerdict } from './key-access.ts';
 import { grantMend, keyPolicyMend } from './key-mends.ts';
-import type { Mend } from './mend.ts';
-import { mendOf } from './mend.ts';
+import { type Mend, mendOf } from './mend.ts';
 import { standingOf } from './organization.ts';
 import { addToPolicyMend, identityPolicyMend, narrowMend } from './policy-mends.ts';
 import { lookUpPrincipal, type Principal } from './principal.ts';
@@ -119,11 +118,10 @@ async function boundaryMend(
 async function narrowing(views: Views, denied: Denied, keyAccount: string): Promise<Mend[]> {
   const mends: Mend[] = [];
   for (const hindrance of denied.hindrances) {
-    const policy = await policyAt(views, denied, hindrance);
-    const account = await accountOf(views, denied, hindrance, keyAccount);
+    const kept = await whereKept(views, denied, hindrance, keyAccount);
     const { conditions, so } = exception(hindrance, denied.principal, views.region);
     const title = `Narrow ${describeStatement(hindrance)}: ${so}`;
-    if (policy) mends.push(narrowMend(policy, account, hindrance.index, conditions, title));
+    if (kept) mends.push(narrowMend(kept.policy, kept.account, hindrance.index, conditions, title));
   }
   return mends.length > 0 ? mends : [byHand(denied, `Remove or narrow the statement that denies ${denied.action}`)];
 }
@@ -149,51 +147,47 @@ function exception({ unmeetable, place, condition }: Hindrance, { arn }: Princip
   return { conditions: { ArnNotEquals: { 'aws:PrincipalArn': arn } }, so: `except for ${arn}` };
 }
 
-async function policyAt(
+interface Kept {
+  readonly policy: PlacedPolicy;
+  /** Whose credentials change it. */
+  readonly account: string;
+}
+
+async function whereKept(
   views: Views,
   { keyArn, principal }: Denied,
-  hindrance: Hindrance,
-): Promise<PlacedPolicy | undefined> {
-  const { place, policy: name } = hindrance;
+  { place, policy: name }: Hindrance,
+  keyAccount: string,
+): Promise<Kept | undefined> {
   if (place.kind === 'key') {
     const seen = await keyPolicy(views, keyArn);
-    return seen.seen ? seen.value : undefined;
+    return seen.seen ? { policy: seen.value, account: keyAccount } : undefined;
   }
   if (place.kind === 'control') {
-    const standings = await Promise.all(
-      [principal.account, keyArn.split(':')[4] ?? ''].map((account) => standingOf(views, account)),
-    );
-    return standings
-      .flatMap(({ serviceControl, resourceControl }) => [serviceControl, resourceControl])
-      .flatMap((seen) => (seen.seen ? seen.value.flat() : []))
-      .find((one) => one.place.kind === 'control' && one.place.policyId === place.policyId);
+    for (const account of [principal.account, keyAccount]) {
+      const { managementAccount, serviceControl, resourceControl } = await standingOf(views, account);
+      const policy = [serviceControl, resourceControl]
+        .flatMap((seen) => (seen.seen ? seen.value.flat() : []))
+        .find((one) => one.place.kind === 'control' && one.place.policyId === place.policyId);
+      if (policy && managementAccount) return { policy, account: managementAccount };
+    }
+    return undefined;
   }
   const known = await lookUpPrincipal(views, principal);
   const own = known.seen && known.value !== 'missing' ? await identityPolicies(views, known.value) : undefined;
   if (!own?.seen) return undefined;
   const all = [...own.value.identity, ...(own.value.boundary ? [own.value.boundary] : [])];
-  return all.find((one) => one.name === name && JSON.stringify(one.place) === JSON.stringify(place));
+  const policy = all.find((one) => one.name === name && JSON.stringify(one.place) === JSON.stringify(place));
+  return policy && { policy, account: principal.account };
 }
 
-async function accountOf(
-  views: Views,
-  { principal }: Denied,
-  { place }: Hindrance,
-  keyAccount: string,
-): Promise<string> {
-  if (place.kind === 'key') return keyAccount;
-  if (place.kind !== 'control') return principal.account;
-  return (await standingOf(views, principal.account)).managementAccount ?? principal.account;
-}
-
-function byHand({ principal, action, keyArn }: Denied, title: string): Mend {
+function byHand({ principal, action, keyArn, explicit }: Denied, title: string): Mend {
   return mendOf({
     kind: 'by-hand',
     title,
     account: principal.account,
-    json: { Effect: 'Allow', Action: action, Resource: keyArn },
+    ...(explicit ? {} : { json: { Effect: 'Allow', Action: action, Resource: keyArn } }),
     calls: [],
-    commands: '',
     note: 'No call of the API can do this from here.',
   });
 }

@@ -3,7 +3,6 @@ import {
   type BlockDeviceMapping,
   DescribeImageAttributeCommand,
   DescribeImagesCommand,
-  DescribeSnapshotAttributeCommand,
   DescribeSnapshotsCommand,
   GetEbsDefaultKmsKeyIdCommand,
   GetEbsEncryptionByDefaultCommand,
@@ -52,16 +51,6 @@ export function launchPermissions(views: Views, owner: string, ImageId: string):
   return views.look(place, async (aws) => {
     const command = new DescribeImageAttributeCommand({ ImageId, Attribute: 'launchPermission' });
     return (await aws.ec2.send(command)).LaunchPermissions ?? [];
-  });
-}
-
-/** Accounts that may make volumes and copies of the owner's snapshot; `all` for everybody. */
-export function snapshotPermissions(views: Views, owner: string, SnapshotId: string): Promise<Seen<string[]>> {
-  const place = { what: `with whom ${SnapshotId} is shared`, wants: 'ec2:DescribeSnapshotAttribute', account: owner };
-  return views.look(place, async (aws) => {
-    const command = new DescribeSnapshotAttributeCommand({ SnapshotId, Attribute: 'createVolumePermission' });
-    const { CreateVolumePermissions } = await aws.ec2.send(command);
-    return (CreateVolumePermissions ?? []).map(({ UserId, Group }) => UserId ?? Group ?? '');
   });
 }
 

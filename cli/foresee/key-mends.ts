@@ -14,7 +14,7 @@ import { type Statement, withStatements } from './statements.ts';
 import { block, statementBlocks } from './terraform.ts';
 
 /** Only this region's replica of a multi-Region key is changed: each has its own policy. */
-export function putKeyPolicy(keyArn: string, Policy: string): ApiCall {
+function putKeyPolicy(keyArn: string, Policy: string): ApiCall {
   const input = { KeyId: keyArn, PolicyName: 'default', Policy };
   return call('PutKeyPolicy', keyArn, input, (aws) => aws.kms.send(new PutKeyPolicyCommand(input)));
 }
@@ -23,7 +23,7 @@ function call(operation: string, keyArn: string, input: object, send: (aws: Aws)
   return { service: 'kms', operation, region: parseArn(keyArn)?.region ?? '', input, send };
 }
 
-export async function readKeyPolicy(aws: Aws, keyArn: string): Promise<string> {
+async function readKeyPolicy(aws: Aws, keyArn: string): Promise<string> {
   const kms = aws.inRegion(parseArn(keyArn)?.region ?? aws.region).kms;
   return (await kms.send(new GetKeyPolicyCommand({ KeyId: keyArn }))).Policy ?? '';
 }

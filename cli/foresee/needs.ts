@@ -26,8 +26,8 @@ export interface KeyNeed {
 }
 
 /** A volume that is still to be made has some id; what a policy says of one named volume cannot be meant for it. */
-export const FUTURE_VOLUME = 'vol-00000000000000000';
-export const FUTURE_SNAPSHOT = 'snap-00000000000000000';
+const FUTURE_VOLUME = 'vol-00000000000000000';
+const FUTURE_SNAPSHOT = 'snap-00000000000000000';
 
 /** What making this volume, and attaching it in a launch, asks of keys. */
 export function volumeNeeds(device: EffectiveDevice): KeyNeed[] {

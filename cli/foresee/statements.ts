@@ -99,13 +99,6 @@ export function withStatements(document: string | undefined, added: readonly { r
   return JSON.stringify({ ...before, Statement: [...kept, ...added] });
 }
 
-/** The document without the statements of these Sids. */
-export function withoutStatements(document: string, sids: readonly string[]): string {
-  const before = JSON.parse(document) as Document;
-  const Statement = [before.Statement].flat().filter(({ Sid }) => Sid === undefined || !sids.includes(Sid));
-  return JSON.stringify({ ...before, Statement });
-}
-
 /** The document with one statement, by its place, changed. */
 export function withChanged(
   document: string,

@@ -1,8 +1,8 @@
 /** Mends in HCL. */
 
-export type HclValue = string | number | boolean | readonly HclValue[] | Reference;
+type HclValue = string | number | boolean | readonly HclValue[] | Reference;
 /** An expression that is written as it is, such as `data.aws_kms_key.it.arn`. */
-export interface Reference {
+interface Reference {
   readonly expression: string;
 }
 

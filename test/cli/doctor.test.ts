@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
 import { CloudTrailClient, paginateLookupEvents } from '@aws-sdk/client-cloudtrail';
 import { CreateAliasCommand } from '@aws-sdk/client-kms';
-import { missing } from '../clients/programs.ts';
+import { missing as notInstalled } from '../clients/programs.ts';
 import { type Diagnosis, Doctor } from '../faults/doctor.ts';
 import type { BuiltFault } from '../faults/fault.ts';
 import { FAULTS } from '../faults/faults.ts';
@@ -124,6 +124,10 @@ describe('ingot doctor', { concurrency: 3 }, () => {
     const { stdout, stderr } = await doctor.run([image, '--as', builder.arn], looker.credentials);
     assert.match(stdout, /nothing that could be seen keeps \S+ from it, and not everything could be seen/);
     assert.match(stderr, /^\? the key policy of \S+ could not be seen: it wants kms:GetKeyPolicy/m);
+    // Nobody's policies to simulate: a root user, and a role that does not exist.
+    assert.equal((await ask(admin, image, '--as', admin.account)).verdict, 'unknown');
+    const missing = await ask(admin, image, '--as', `arn:aws:iam::${admin.account}:role/no-such-role`);
+    assert.equal(missing.findings[0]?.fault, 'principal-missing');
     // What is seen denies whatever the rest may say.
     const denied = await ask(looker, image, '--as', builder.arn, '--no-encrypted');
     assert.equal(denied.verdict, 'cannot');
@@ -160,7 +164,7 @@ describe('ingot doctor', { concurrency: 3 }, () => {
   });
 
   const noTools =
-    missing('aws', ['--version'], 'the AWS CLI') ||
+    notInstalled('aws', ['--version'], 'the AWS CLI') ||
     (spawnSync('jq', ['--version']).error ? 'jq is not installed' : false);
   it('a consumer alone is told by its own trail what the owner has to do, as commands for the owner', {
     skip: noTools,
