@@ -3,136 +3,67 @@ import type * as aws from '@aws-sdk/client-iam';
 import type { Call } from '../../authz/caller.ts';
 import type { OwnerType } from '../../identity/policies.ts';
 import type { OperationOf } from '../operation.ts';
-import {
-  authorizeOn,
-  encodeDocument,
-  type Iam,
-  lookUp,
-  noSuchEntity,
-  type PageInput,
-  page,
-  requireName,
-} from './iam.ts';
+import { authorizeOn, encodeDocument, type Iam, noSuchEntity, type PageInput, page, requireName } from './iam.ts';
+import { existing, type Naming, nameIn, TITLES, type Title } from './named-entities.ts';
 
-async function ownerId(iam: Iam, call: Call, type: OwnerType, name: string): Promise<string> {
-  const found = await lookUp(iam, call.caller.accountId, type, name);
-  if (!found) throw noSuchEntity(`The ${type} with name ${name} cannot be found.`);
-  return found.id;
+type OfPolicy<Type extends OwnerType> = Naming<Type> & { readonly PolicyName: string | undefined };
+type Shown<Type extends OwnerType> = { readonly [Member in `${Title<Type>}Name`]: string } & {
+  readonly PolicyName: string;
+  readonly PolicyDocument: string;
+};
+
+function inlineOf<Type extends OwnerType>(type: Type) {
+  const title: Title<Type> = TITLES[type];
+  const documentsOf = async (iam: Iam, call: Call, name: string) =>
+    iam.identity.policies.inlineOf((await existing(iam, call, type, name)).id);
+
+  return {
+    put: (iam: Iam) => async (call: Call, input: OfPolicy<Type> & { readonly PolicyDocument: string | undefined }) => {
+      const permit = await authorizeOn(iam, call, `iam:Put${title}Policy`, type, nameIn(type, input));
+      const policy = requireName(input.PolicyName, 'policy');
+      await iam.identity.policies.putInline(permit, policy, input.PolicyDocument ?? '');
+      return {};
+    },
+    get:
+      (iam: Iam) =>
+      async (call: Call, input: OfPolicy<Type>): Promise<Shown<Type>> => {
+        const name = nameIn(type, input);
+        const PolicyName = requireName(input.PolicyName, 'policy');
+        await authorizeOn(iam, call, `iam:Get${title}Policy`, type, name);
+        const found = (await documentsOf(iam, call, name)).find((one) => one.name === PolicyName);
+        if (!found) throw noSuchEntity(`The ${type} policy with name ${PolicyName} cannot be found.`);
+        const shown = { [`${title}Name`]: name, PolicyName, PolicyDocument: encodeDocument(found.document) };
+        return shown as Shown<Type>;
+      },
+    remove: (iam: Iam) => async (call: Call, input: OfPolicy<Type>) => {
+      const permit = await authorizeOn(iam, call, `iam:Delete${title}Policy`, type, nameIn(type, input));
+      await iam.identity.policies.deleteInline(permit, requireName(input.PolicyName, 'policy'));
+      return {};
+    },
+    list: (iam: Iam) => async (call: Call, input: Naming<Type> & PageInput) => {
+      const name = nameIn(type, input);
+      await authorizeOn(iam, call, `iam:List${title}Policies`, type, name);
+      const names = (await documentsOf(iam, call, name)).map((one) => one.name);
+      const { items, ...rest } = page(names, (policy) => policy, input);
+      return { PolicyNames: items, ...rest };
+    },
+  };
 }
 
-async function documentOf(iam: Iam, call: Call, type: OwnerType, name: string, policy: string): Promise<string> {
-  const inline = await iam.identity.policies.inlineOf(await ownerId(iam, call, type, name));
-  const found = inline.find((one) => one.name === policy);
-  if (!found) throw noSuchEntity(`The ${type} policy with name ${policy} cannot be found.`);
-  return encodeDocument(found.document);
-}
+const ofUser = inlineOf('user');
+export const putUserPolicy: (iam: Iam) => OperationOf<aws.PutUserPolicyCommand> = ofUser.put;
+export const getUserPolicy: (iam: Iam) => OperationOf<aws.GetUserPolicyCommand> = ofUser.get;
+export const deleteUserPolicy: (iam: Iam) => OperationOf<aws.DeleteUserPolicyCommand> = ofUser.remove;
+export const listUserPolicies: (iam: Iam) => OperationOf<aws.ListUserPoliciesCommand> = ofUser.list;
 
-async function namesOf(iam: Iam, call: Call, type: OwnerType, name: string, input: PageInput) {
-  const inline = await iam.identity.policies.inlineOf(await ownerId(iam, call, type, name));
-  const { items, ...rest } = page(
-    inline.map((one) => one.name),
-    (policy) => policy,
-    input,
-  );
-  return { PolicyNames: items, ...rest };
-}
+const ofGroup = inlineOf('group');
+export const putGroupPolicy: (iam: Iam) => OperationOf<aws.PutGroupPolicyCommand> = ofGroup.put;
+export const getGroupPolicy: (iam: Iam) => OperationOf<aws.GetGroupPolicyCommand> = ofGroup.get;
+export const deleteGroupPolicy: (iam: Iam) => OperationOf<aws.DeleteGroupPolicyCommand> = ofGroup.remove;
+export const listGroupPolicies: (iam: Iam) => OperationOf<aws.ListGroupPoliciesCommand> = ofGroup.list;
 
-export const putUserPolicy =
-  (iam: Iam): OperationOf<aws.PutUserPolicyCommand> =>
-  async (call, input) => {
-    const permit = await authorizeOn(iam, call, 'iam:PutUserPolicy', 'user', requireName(input.UserName, 'user'));
-    await iam.identity.policies.putInline(permit, requireName(input.PolicyName, 'policy'), input.PolicyDocument ?? '');
-    return {};
-  };
-
-export const putGroupPolicy =
-  (iam: Iam): OperationOf<aws.PutGroupPolicyCommand> =>
-  async (call, input) => {
-    const permit = await authorizeOn(iam, call, 'iam:PutGroupPolicy', 'group', requireName(input.GroupName, 'group'));
-    await iam.identity.policies.putInline(permit, requireName(input.PolicyName, 'policy'), input.PolicyDocument ?? '');
-    return {};
-  };
-
-export const putRolePolicy =
-  (iam: Iam): OperationOf<aws.PutRolePolicyCommand> =>
-  async (call, input) => {
-    const permit = await authorizeOn(iam, call, 'iam:PutRolePolicy', 'role', requireName(input.RoleName, 'role'));
-    await iam.identity.policies.putInline(permit, requireName(input.PolicyName, 'policy'), input.PolicyDocument ?? '');
-    return {};
-  };
-
-export const getUserPolicy =
-  (iam: Iam): OperationOf<aws.GetUserPolicyCommand> =>
-  async (call, input) => {
-    const UserName = requireName(input.UserName, 'user');
-    const PolicyName = requireName(input.PolicyName, 'policy');
-    await authorizeOn(iam, call, 'iam:GetUserPolicy', 'user', UserName);
-    return { UserName, PolicyName, PolicyDocument: await documentOf(iam, call, 'user', UserName, PolicyName) };
-  };
-
-export const getGroupPolicy =
-  (iam: Iam): OperationOf<aws.GetGroupPolicyCommand> =>
-  async (call, input) => {
-    const GroupName = requireName(input.GroupName, 'group');
-    const PolicyName = requireName(input.PolicyName, 'policy');
-    await authorizeOn(iam, call, 'iam:GetGroupPolicy', 'group', GroupName);
-    return { GroupName, PolicyName, PolicyDocument: await documentOf(iam, call, 'group', GroupName, PolicyName) };
-  };
-
-export const getRolePolicy =
-  (iam: Iam): OperationOf<aws.GetRolePolicyCommand> =>
-  async (call, input) => {
-    const RoleName = requireName(input.RoleName, 'role');
-    const PolicyName = requireName(input.PolicyName, 'policy');
-    await authorizeOn(iam, call, 'iam:GetRolePolicy', 'role', RoleName);
-    return { RoleName, PolicyName, PolicyDocument: await documentOf(iam, call, 'role', RoleName, PolicyName) };
-  };
-
-export const deleteUserPolicy =
-  (iam: Iam): OperationOf<aws.DeleteUserPolicyCommand> =>
-  async (call, input) => {
-    const permit = await authorizeOn(iam, call, 'iam:DeleteUserPolicy', 'user', requireName(input.UserName, 'user'));
-    await iam.identity.policies.deleteInline(permit, requireName(input.PolicyName, 'policy'));
-    return {};
-  };
-
-export const deleteGroupPolicy =
-  (iam: Iam): OperationOf<aws.DeleteGroupPolicyCommand> =>
-  async (call, input) => {
-    const name = requireName(input.GroupName, 'group');
-    const permit = await authorizeOn(iam, call, 'iam:DeleteGroupPolicy', 'group', name);
-    await iam.identity.policies.deleteInline(permit, requireName(input.PolicyName, 'policy'));
-    return {};
-  };
-
-export const deleteRolePolicy =
-  (iam: Iam): OperationOf<aws.DeleteRolePolicyCommand> =>
-  async (call, input) => {
-    const permit = await authorizeOn(iam, call, 'iam:DeleteRolePolicy', 'role', requireName(input.RoleName, 'role'));
-    await iam.identity.policies.deleteInline(permit, requireName(input.PolicyName, 'policy'));
-    return {};
-  };
-
-export const listUserPolicies =
-  (iam: Iam): OperationOf<aws.ListUserPoliciesCommand> =>
-  async (call, input) => {
-    const name = requireName(input.UserName, 'user');
-    await authorizeOn(iam, call, 'iam:ListUserPolicies', 'user', name);
-    return namesOf(iam, call, 'user', name, input);
-  };
-
-export const listGroupPolicies =
-  (iam: Iam): OperationOf<aws.ListGroupPoliciesCommand> =>
-  async (call, input) => {
-    const name = requireName(input.GroupName, 'group');
-    await authorizeOn(iam, call, 'iam:ListGroupPolicies', 'group', name);
-    return namesOf(iam, call, 'group', name, input);
-  };
-
-export const listRolePolicies =
-  (iam: Iam): OperationOf<aws.ListRolePoliciesCommand> =>
-  async (call, input) => {
-    const name = requireName(input.RoleName, 'role');
-    await authorizeOn(iam, call, 'iam:ListRolePolicies', 'role', name);
-    return namesOf(iam, call, 'role', name, input);
-  };
+const ofRole = inlineOf('role');
+export const putRolePolicy: (iam: Iam) => OperationOf<aws.PutRolePolicyCommand> = ofRole.put;
+export const getRolePolicy: (iam: Iam) => OperationOf<aws.GetRolePolicyCommand> = ofRole.get;
+export const deleteRolePolicy: (iam: Iam) => OperationOf<aws.DeleteRolePolicyCommand> = ofRole.remove;
+export const listRolePolicies: (iam: Iam) => OperationOf<aws.ListRolePoliciesCommand> = ofRole.list;

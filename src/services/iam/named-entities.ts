@@ -36,10 +36,10 @@ interface Kinds {
   readonly 'instance-profile': { readonly title: 'InstanceProfile'; readonly shown: InstanceProfile };
 }
 export type NamedType = keyof Kinds;
-type Title<Type extends NamedType> = Kinds[Type]['title'];
+export type Title<Type extends NamedType> = Kinds[Type]['title'];
 
 /** As actions and members of requests are named after them. */
-const TITLES: { readonly [Type in NamedType]: Title<Type> } = {
+export const TITLES: { readonly [Type in NamedType]: Title<Type> } = {
   user: 'User',
   group: 'Group',
   role: 'Role',
@@ -47,9 +47,9 @@ const TITLES: { readonly [Type in NamedType]: Title<Type> } = {
 };
 
 /** A request that names one, by the member `UserName`, `GroupName`, … */
-type Naming<Type extends NamedType> = { readonly [Member in `${Title<Type>}Name`]?: string | undefined };
+export type Naming<Type extends NamedType> = { readonly [Member in `${Title<Type>}Name`]?: string | undefined };
 
-function nameIn<Type extends NamedType>(type: Type, input: Naming<Type>): string {
+export function nameIn<Type extends NamedType>(type: Type, input: Naming<Type>): string {
   return requireName((input as Readonly<Record<string, string | undefined>>)[`${TITLES[type]}Name`], type);
 }
 
