@@ -91,6 +91,8 @@ export async function makePlan(aws: Aws, manifest: Manifest, options: PlanOption
     planRegion(context, state, made.devices, { ...options, notes, images, launches }),
   );
   const steps = [...made.steps, ...perRegion.flat()];
+  const order = manifest.regions.map(({ region }) => region);
+  launches.sort((one, other) => order.indexOf(one.region) - order.indexOf(other.region));
   steps.sort((one, other) => STAGES.indexOf(one.stage) - STAGES.indexOf(other.stage));
   return { manifest, sites, steps, refusals: refusals.all, notes: [...new Set(notes)], images, launches, accounts };
 }
