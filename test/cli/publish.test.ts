@@ -1,9 +1,15 @@
 /** `ingot publish` on a whole server: three accounts, two regions, both modes. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { DescribeSnapshotAttributeCommand } from '@aws-sdk/client-ec2';
+import { DescribeSnapshotAttributeCommand, DisableImageBlockPublicAccessCommand } from '@aws-sdk/client-ec2';
 import { PutKeyPolicyCommand, ReplicateKeyCommand } from '@aws-sdk/client-kms';
-import { DescribeOrganizationCommand, OrganizationsClient } from '@aws-sdk/client-organizations';
+import {
+  CreateOrganizationalUnitCommand,
+  DescribeOrganizationCommand,
+  ListRootsCommand,
+  MoveAccountCommand,
+  OrganizationsClient,
+} from '@aws-sdk/client-organizations';
 import { AWAY, HOME, PublishRig } from './publish-rig.ts';
 
 let rig: PublishRig;
@@ -183,5 +189,53 @@ describe('ingot publish: to an organization, under one multi-Region key (SH-17)'
     assert.ok(policy.includes(`"aws:PrincipalOrgID":"${Organization!.Id}"`));
     const [away] = await rig.versions('everywhere', AWAY);
     assert.equal(await rig.launched(away!.ImageId!, accounts[2]!, AWAY), 'running');
+  });
+});
+
+describe('ingot publish: to units, to everyone', () => {
+  it('accounts of units below the named one are in it, by aws:PrincipalOrgPaths (SH-17)', async () => {
+    const organizations = new OrganizationsClient(await rig.config());
+    const { Roots } = await organizations.send(new ListRootsCommand({}));
+    const unitIn = async (ParentId: string, Name: string) => {
+      const { OrganizationalUnit } = await organizations.send(new CreateOrganizationalUnitCommand({ ParentId, Name }));
+      return OrganizationalUnit!;
+    };
+    const outer = await unitIn(Roots![0]!.Id!, 'teams');
+    const inner = await unitIn(outer.Id!, 'web');
+    const move = { AccountId: accounts[1]!, SourceParentId: Roots![0]!.Id!, DestinationParentId: inner.Id! };
+    await organizations.send(new MoveAccountCommand(move));
+    const told = await rig.applied(
+      await rig.manifest(image('for-units', { regions: [HOME], for: { organizationalUnits: [outer.Arn] } })),
+    );
+    assert.deepEqual(
+      told.proofs.map(({ account }) => account),
+      [accounts[1]],
+    );
+    const [found] = await rig.versions('for-units');
+    assert.deepEqual(await rig.readers(found!.ImageId!), [outer.Arn]);
+    assert.equal(await rig.launched(found!.ImageId!, accounts[1]!), 'running');
+  });
+
+  it('a plain image for everyone is public, and asks nothing of keys', async () => {
+    const plain = await rig.sourceImage('built-plain');
+    await (await rig.ec2()).send(new DisableImageBlockPublicAccessCommand({}));
+    const told = await rig.applied(
+      await rig.manifest({
+        name: 'for-all',
+        version: '1.0.0',
+        source: { image: plain },
+        encrypted: false,
+        regions: [HOME],
+        for: { everyone: true },
+      }),
+    );
+    assert.deepEqual(
+      told.steps.map(({ action, encryption }) => [action, encryption?.encrypted]),
+      [
+        ['copy-image', false],
+        ['share', undefined],
+      ],
+    );
+    assert.equal((await rig.versions('for-all'))[0]?.Public, true);
   });
 });
