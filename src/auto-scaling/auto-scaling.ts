@@ -84,6 +84,8 @@ export interface ActivityRecord {
   readonly status: ActivityStatus;
   readonly instanceId?: InstanceId;
   readonly place: Place;
+  /** What is launched, as the group was when the activity began. */
+  readonly launch?: Omit<GroupLaunch, 'subnetId'>;
   readonly startedAt: Date;
   readonly endedAt?: Date;
   readonly cause: string;

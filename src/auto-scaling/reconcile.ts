@@ -15,10 +15,12 @@ import {
   activitiesOf,
   findGroup,
   forgetActivities,
+  hasActivitiesToForget,
   insertActivity,
   membersOf,
   moveActivity,
   putMember,
+  type Queries,
   removeGroup,
   removeMember,
   replaceGroup,
@@ -49,7 +51,7 @@ export function reconcileProgram(ctx: Context): Program<Reconcile> {
         // Nobody launches in a closed account; what is being deleted there is deleted to the end.
         if (!group.deleting && (await ctx.isClosed(group.accountId))) return { kind: 'nap', ms: ctx.rhythm.healthMs };
         await observe(ctx, group);
-        await ctx.db.write((tx) => begin(ctx, tx, group.id));
+        if (await isOff(ctx, group.id)) await ctx.db.write((tx) => begin(ctx, tx, group.id));
         await carryOut(ctx, group);
         return rest(ctx, group.id, generation);
       },
@@ -59,19 +61,17 @@ export function reconcileProgram(ctx: Context): Program<Reconcile> {
 
 async function rest(ctx: Context, groupId: string, generation: number): Promise<Outcome<Reconcile>> {
   const { rhythm } = ctx;
-  return ctx.db.write(async (tx) => {
-    const group = await findGroup(writing(tx), groupId);
-    if (group?.generation !== generation) return { kind: 'done' };
-    const unfinished = await activitiesOf(writing(tx), [groupId], 'unfinished');
-    if (unfinished.length > 0) return { kind: 'nap', ms: rhythm.watchMs };
-    const members = await membersOf(writing(tx), [groupId]);
-    if (group.deleting && members.length === 0) {
-      await removeGroup(writing(tx), groupId);
-      return { kind: 'done' };
-    }
-    const untilRetry = (group.retryAt ?? Number.POSITIVE_INFINITY) - ctx.clock().getTime();
-    return { kind: 'nap', ms: Math.max(0, Math.min(rhythm.healthMs, untilRetry)) };
-  });
+  const group = await findGroup(reading(ctx), groupId);
+  if (group?.generation !== generation) return { kind: 'done' };
+  if ((await activitiesOf(reading(ctx), [groupId], 'unfinished')).length > 0) {
+    return { kind: 'nap', ms: rhythm.watchMs };
+  }
+  if (group.deleting && (await membersOf(reading(ctx), [groupId])).length === 0) {
+    await ctx.db.write((tx) => removeGroup(writing(tx), groupId));
+    return { kind: 'done' };
+  }
+  const untilRetry = (group.retryAt ?? Number.POSITIVE_INFINITY) - ctx.clock().getTime();
+  return { kind: 'nap', ms: Math.max(0, Math.min(rhythm.healthMs, untilRetry)) };
 }
 
 // What has become of it --------------------------------------------------------------------------------------------
@@ -186,22 +186,40 @@ export async function beginEnding(
 
 // What is missing, and what is too much ----------------------------------------------------------------------------
 
+/** What a group has or is getting. */
+async function standing(queries: Queries, groupId: string) {
+  const members = (await membersOf(queries, [groupId])).filter(({ lifecycle }) => lifecycle !== 'Terminating');
+  const launching = (await activitiesOf(queries, [groupId], 'unfinished')).filter(
+    ({ kind, instanceId }) => kind === 'launch' && instanceId === undefined,
+  );
+  return { members, launching, has: members.length + launching.length };
+}
+
+const keepingAt = (now: Date) => ({
+  beforeMs: now.getTime() - ACTIVITIES_KEPT_MS,
+  kept: LIMITS.autoScalingActivitiesKept,
+});
+
+const isWaiting = (ctx: Context, { retryAt }: StoredGroup) => retryAt !== undefined && retryAt > ctx.clock().getTime();
+
+/** Whether there is something to begin, or to forget: a group that is as it should be costs no transaction. */
+async function isOff(ctx: Context, groupId: string): Promise<boolean> {
+  const group = await findGroup(reading(ctx), groupId);
+  if (!group) return false;
+  const { has } = await standing(reading(ctx), groupId);
+  if (await hasActivitiesToForget(reading(ctx), groupId, keepingAt(ctx.clock()))) return true;
+  return has > group.desired || (!isWaiting(ctx, group) && (has < group.desired || group.retryAt !== undefined));
+}
+
 async function begin(ctx: Context, tx: Tx, groupId: string): Promise<void> {
   const group = await findGroup(writing(tx), groupId);
   if (!group) return;
   const now = ctx.clock();
-  await forgetActivities(writing(tx), groupId, {
-    beforeMs: now.getTime() - ACTIVITIES_KEPT_MS,
-    kept: LIMITS.autoScalingActivitiesKept,
-  });
-  const members = (await membersOf(writing(tx), [groupId])).filter(({ lifecycle }) => lifecycle !== 'Terminating');
-  const launching = (await activitiesOf(writing(tx), [groupId], 'unfinished')).filter(
-    ({ kind, instanceId }) => kind === 'launch' && instanceId === undefined,
-  );
-  const has = members.length + launching.length;
+  await forgetActivities(writing(tx), groupId, keepingAt(now));
+  const { members, launching, has } = await standing(writing(tx), groupId);
   const lead = group.because === undefined ? '' : `${group.because}  `;
 
-  const wait = group.retryAt !== undefined && group.retryAt > now.getTime();
+  const wait = isWaiting(ctx, group);
   const places = [...members, ...launching.map(({ place }) => place)];
   // The rest comes with the next look: no group holds the others up. Where launches fail, one tells whether they still do.
   const atATime = group.failures > 0 ? 1 : LIMITS.autoScalingLaunchesAtATime;
@@ -209,16 +227,23 @@ async function begin(ctx: Context, tx: Tx, groupId: string): Promise<void> {
     const place = emptiest(group.places, places);
     places.push(place);
     const cause = lead + words.started(now, has, group.desired);
-    await insertActivity(writing(tx), newActivity(ctx, group, 'launch', place, cause));
+    const activity = newActivity(ctx, group, 'launch', place, cause);
+    await insertActivity(writing(tx), { ...activity, launch: launchOf(group) });
   }
   for (const member of surplus(members, has - group.desired)) {
     const cause = lead + words.shrunk(now, has, group.desired, member.instanceId);
     await beginEnding(ctx, tx, member, cause);
   }
-  if (lead !== '' && !wait) {
-    const { because: _, ...rest } = group;
+  if (!wait) {
+    const { because: _, retryAt: __, ...rest } = group;
     await replaceGroup(writing(tx), rest);
   }
+}
+
+/** Kept with the activity: a launch that is repeated after a crash is the same launch. */
+function launchOf({ template, tags }: StoredGroup): NonNullable<ActivityRecord['launch']> {
+  const propagated = tags.filter(({ PropagateAtLaunch }) => PropagateAtLaunch);
+  return { template, tags: propagated.map(({ Key, Value }) => ({ Key, Value })) };
 }
 
 /** The place with the fewest instances, the first of equals. */
@@ -262,16 +287,10 @@ async function launch(ctx: Context, group: StoredGroup, activity: ActivityRecord
     });
   const call = await callInRoleOf(ctx, group);
   if (!call) return fail(`The service-linked role ${group.serviceLinkedRoleArn} does not exist.`);
-  const tags = group.tags
-    .filter(({ PropagateAtLaunch }) => PropagateAtLaunch)
-    .map(({ Key, Value }) => ({ Key, Value }));
+  const wanted = activity.launch ?? launchOf(group);
+  const { subnetId } = activity.place;
   try {
-    const { template } = group;
-    const { templateVersion, ...launched } = await ctx.ec2.launch(call, activity.id, {
-      template,
-      subnetId: activity.place.subnetId,
-      tags,
-    });
+    const { templateVersion, ...launched } = await ctx.ec2.launch(call, activity.id, { ...wanted, subnetId });
     await ctx.db.write(async (tx) => {
       const { instanceId } = launched;
       const going: ActivityRecord = { ...activity, status: 'PreInService', instanceId };
@@ -284,7 +303,7 @@ async function launch(ctx: Context, group: StoredGroup, activity: ActivityRecord
         groupId: group.id,
         lifecycle: 'Pending',
         healthy: true,
-        template: { ...template, version: templateVersion },
+        template: { ...wanted.template, version: templateVersion },
       });
     });
   } catch (error) {

@@ -205,12 +205,13 @@ function activityColumns({ id: _, groupId, status, startedAt, endedAt, ...rest }
   };
 }
 
-/** Those that ended before a time, and of the others that ended all but the newest. */
-export async function forgetActivities(
-  queries: Queries,
-  groupId: string,
-  { beforeMs, kept }: { readonly beforeMs: number; readonly kept: number },
-): Promise<void> {
+export interface Keeping {
+  readonly beforeMs: number;
+  readonly kept: number;
+}
+
+/** What ended before this time is to be forgotten: at `beforeMs`, or so long ago that it is not among the newest kept. */
+async function forgottenBefore(queries: Queries, groupId: string, { beforeMs, kept }: Keeping): Promise<number> {
   const last = await queries
     .selectFrom('auto_scaling_activity')
     .select('ended_at')
@@ -220,9 +221,24 @@ export async function forgetActivities(
     .offset(kept)
     .limit(1)
     .executeTakeFirst();
+  return Math.max(beforeMs, (last?.ended_at ?? -1) + 1);
+}
+
+export async function hasActivitiesToForget(queries: Queries, groupId: string, keeping: Keeping): Promise<boolean> {
+  const found = await queries
+    .selectFrom('auto_scaling_activity')
+    .select('id')
+    .where('group_id', '=', groupId)
+    .where('ended_at', '<', await forgottenBefore(queries, groupId, keeping))
+    .limit(1)
+    .executeTakeFirst();
+  return found !== undefined;
+}
+
+export async function forgetActivities(queries: Queries, groupId: string, keeping: Keeping): Promise<void> {
   await queries
     .deleteFrom('auto_scaling_activity')
     .where('group_id', '=', groupId)
-    .where('ended_at', '<', Math.max(beforeMs, (last?.ended_at ?? -1) + 1))
+    .where('ended_at', '<', await forgottenBefore(queries, groupId, keeping))
     .execute();
 }
