@@ -212,7 +212,7 @@ export function replaceRootProgram(ctx: Context): Program<Replacing> {
   const fail: Replace = async (task) => {
     await change(ctx, task, { state: 'failing' });
     await ctx.lock.run(task.instanceId, async () => {
-      await ctx.volumes.detach(task.volumeId, task.instanceId);
+      await letGo(ctx, task);
       if (task.making) await removeUnattached(ctx, task, task.volumeId);
     });
     await release(ctx, task.instanceId);
@@ -245,6 +245,14 @@ function change(
 function withImage(record: InstanceRecord, image: NonNullable<RootReplacement['image']>): InstanceRecord {
   const { bootMode: _, ...rest } = record;
   return { ...rest, imageId: image.id, ...(image.bootMode === undefined ? {} : { bootMode: image.bootMode }) };
+}
+
+/** Undoes what a try of the exchange has begun; as anything but the root the volume was attached by somebody else. */
+async function letGo(ctx: Context, { region, instanceId, volumeId }: RootReplacement): Promise<void> {
+  const record = await findInstance(reading(ctx), instanceId);
+  const volume = await ctx.volumes.find(region, volumeId);
+  const attachment = volume && attachmentOf(volume, instanceId);
+  if (attachment && attachment.device === record?.rootDeviceName) await ctx.volumes.detach(volumeId, instanceId);
 }
 
 /** A volume that somebody has attached meanwhile is theirs. */

@@ -235,6 +235,11 @@ export async function closeForInstance(ctx: Context, id: VolumeId, instanceId: I
   );
 }
 
+async function isHeld(queries: ReturnType<typeof writing>, id: VolumeId): Promise<boolean> {
+  const held = queries.selectFrom('volume_attachments').select('instance_id').where('volume_id', '=', id);
+  return (await held.executeTakeFirst()) !== undefined;
+}
+
 export async function detach(
   ctx: Context,
   id: VolumeId,
@@ -258,12 +263,7 @@ export async function detach(
       .where('volume_id', '=', id)
       .where('instance_id', '=', instanceId)
       .execute();
-    const other = await queries
-      .selectFrom('volume_attachments')
-      .select('instance_id')
-      .where('volume_id', '=', id)
-      .executeTakeFirst();
-    if (other) return;
+    if (await isHeld(queries, id)) return;
     const { numUpdatedRows } = await queries
       .updateTable('volumes')
       .set({ state: andDelete ? 'deleting' : 'available' })
@@ -283,6 +283,9 @@ export async function exchange(
   const place = await attachmentRow(ctx, from, instanceId);
   if (!place) throw refuse('attachment-not-found', { volumeId: from, instanceId });
   const { device, delete_on_termination } = place;
+  // Attached there by somebody meanwhile, and not by an earlier try: it is in use as that.
+  const other = await attachmentRow(ctx, to, instanceId);
+  if (other && other.device !== device) throw refuse('volume-in-use', { volumeId: to, instanceId });
   const row = await claim(ctx, to, { instanceId, device, deleteOnTermination: delete_on_termination === 1 });
   try {
     await serveByGrant(ctx, call, row, instanceId);
@@ -304,7 +307,9 @@ export async function exchange(
       .where('volume_id', '=', from)
       .where('instance_id', '=', instanceId)
       .execute();
-    await queries.updateTable('volumes').set({ state: 'available' }).where('id', '=', from).execute();
+    if (!(await isHeld(queries, from))) {
+      await queries.updateTable('volumes').set({ state: 'available' }).where('id', '=', from).execute();
+    }
     await within(tx);
   });
 }

@@ -114,3 +114,25 @@ test('CV-13 and K-18: where KMS refuses a second instance, the first goes on', a
   assert.equal((await find()).attachments.length, 1);
   assert.deepEqual(await one.read(0, SECTOR), filled(5));
 });
+
+test('an exchange takes no volume that the instance has as another device, and leaves it attached as that', async () => {
+  const { house, call, id, find } = await shared(false);
+  await using _ = house;
+  const request = { availabilityZone: `${REGION}a`, sizeGiB: 1, volumeType: 'gp3', encrypted: false };
+  const outcome = await house.volumes.decideEncryption(call, request);
+  const root = await house.db.write((tx) => house.volumes.startCreate(tx, call, request, outcome));
+  const state = async () => (await house.volumes.find(REGION, root.id))!;
+  await until('the root volume is available', async () => (await state()).state === 'available');
+  const at = onto('/dev/xvda');
+  await house.volumes.attach(call, root.id, at);
+  await house.volumes.attach(call, id, { ...at, device: '/dev/sdf' });
+  const places = { instanceId: at.instanceId, from: root.id, to: id };
+  await assert.rejects(
+    house.volumes.exchange(call, places, async () => {}),
+    { reason: 'volume-in-use' },
+  );
+  assert.deepEqual(
+    [await state(), await find()].map(({ attachments }) => attachments.map((each) => [each.device, each.state])),
+    [[['/dev/xvda', 'attached']], [['/dev/sdf', 'attached']]],
+  );
+});
