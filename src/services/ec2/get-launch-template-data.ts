@@ -8,13 +8,13 @@ import { tagRecord } from './tag-resources.ts';
 
 type Mapping = NonNullable<ResponseLaunchTemplateData['BlockDeviceMappings']>[number];
 
-/** The launch data that would make such an instance again: its image, type, key pair, groups, volumes and tags. */
 /** What an instance of a one-time request was asked for by. */
 const SPOT: NonNullable<ResponseLaunchTemplateData['InstanceMarketOptions']> = {
   MarketType: 'spot',
   SpotOptions: { SpotInstanceType: 'one-time', InstanceInterruptionBehavior: 'terminate' },
 };
 
+/** The launch data that would make such an instance again: its image, type, key pair, groups, volumes and tags. */
 export const getLaunchTemplateData =
   (deps: InstanceDeps): OperationOf<GetLaunchTemplateDataCommand> =>
   async (call, input) => {
