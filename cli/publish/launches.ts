@@ -4,7 +4,7 @@ import { findKey, isEbsManagedAlias, keyProblem } from '../foresee/key.ts';
 import { mapBounded } from './bounded.ts';
 import { encryptionOf } from './image-steps.ts';
 import { readDefaults } from './published.ts';
-import type { Context, RegionState } from './region-plan.ts';
+import { type Context, consumersOf, type RegionState } from './region-plan.ts';
 import type { Encryption } from './step.ts';
 
 export interface Launch {
@@ -19,12 +19,12 @@ const ACCOUNTS_AT_ONCE = 10;
 
 /** Of accounts whose settings can be seen; `devices` are those of the image as the account sees it. */
 export function foreseeLaunches(
-  { sites, reachable, accounts, signal }: Context,
+  context: Context,
   { site: { region }, views }: RegionState,
   devicesFor: (account: string) => readonly DeviceRequest[],
 ): Promise<Launch[]> {
-  const seen = reachable.filter((account) => accounts.includes(account));
-  return mapBounded(seen, ACCOUNTS_AT_ONCE, signal, async (account): Promise<Launch> => {
+  const { sites, signal } = context;
+  return mapBounded(consumersOf(context), ACCOUNTS_AT_ONCE, signal, async (account): Promise<Launch> => {
     const defaults = await readDefaults(sites.at(account, region), signal);
     const effective = effectiveDevices(devicesFor(account), defaults);
     const launch = { account, region, encryption: encryptionOf(effective) };

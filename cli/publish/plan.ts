@@ -15,6 +15,7 @@ import {
   type Context,
   checkSharing,
   checkTarget,
+  consumersOf,
   copySource,
   imageSteps,
   isKeyless,
@@ -62,7 +63,7 @@ export async function makePlan(aws: Aws, manifest: Manifest, options: PlanOption
   const refusals = new Refusals();
   const notes: string[] = [];
   const sites = await Sites.of(aws, manifest.role);
-  const accounts = await accountsOf(sites, manifest, refusals, notes);
+  const { accounts, listed } = await accountsOf(sites, manifest, refusals, notes);
   const reachable = await reachableOf(sites, manifest, accounts, refusals, signal);
 
   const published = await readRegions(sites, manifest, refusals, signal);
@@ -70,7 +71,7 @@ export async function makePlan(aws: Aws, manifest: Manifest, options: PlanOption
     published.length === manifest.regions.length &&
     published.every((one) => targetAt(one, manifest.version).available !== undefined);
   const source = await sourceOf(manifest, complete, refusals, notes, signal);
-  const context: Context = { manifest, sites, accounts, reachable, refusals, signal, source };
+  const context: Context = { manifest, sites, accounts, listed, reachable, refusals, signal, source };
   const states = await mapBounded(published, REGIONS_AT_ONCE, signal, async (one): Promise<RegionState> => {
     const { site, defaults } = one;
     const given = manifest.regions.find(({ region }) => region === site.region)?.key;
@@ -97,17 +98,22 @@ export async function makePlan(aws: Aws, manifest: Manifest, options: PlanOption
   return { manifest, sites, steps, refusals: refusals.all, notes: [...new Set(notes)], images, launches, accounts };
 }
 
-async function accountsOf(sites: Sites, manifest: Manifest, refusals: Refusals, notes: string[]): Promise<string[]> {
+async function accountsOf(
+  sites: Sites,
+  manifest: Manifest,
+  refusals: Refusals,
+  notes: string[],
+): Promise<Pick<Context, 'accounts' | 'listed'>> {
   const { audience } = manifest;
   try {
-    return await sites.accountsOf(audience);
+    return { accounts: await sites.accountsOf(audience), listed: true };
   } catch (error) {
     const message = `The accounts of the organization cannot be listed: ${describeFailure(error)}`;
     if (worksInAccounts(manifest)) {
       const mend = 'publish from the management account or a delegated administrator, or name accounts';
       refusals.add('organization-unseen', 'organization', message, mend);
     } else notes.push(`${message} What they may do is not checked.`);
-    return audience.accounts.filter((account) => account !== sites.account);
+    return { accounts: audience.accounts.filter((account) => account !== sites.account), listed: false };
   }
 }
 
@@ -257,6 +263,11 @@ async function planRegion(
   const templates: FoundTemplate[] = [];
   for (const target of manifest.templates.filter(({ region }) => region === site.region)) {
     const account = target.account ?? sites.account;
+    const isStranger = account !== sites.account && !accounts.includes(account) && !manifest.audience.everyone;
+    if (isStranger && context.listed) {
+      const message = `The launch template ${target.template} is in account ${account}, which the image is not for.`;
+      refusals.add('template-stranger', site.region, message, 'name the account in for, or leave its template out');
+    }
     if (account !== sites.account && !reachable.includes(account)) continue;
     const found = await readTemplate(sites.at(account, site.region), target, refusals, signal);
     if (found) templates.push(found);
@@ -266,7 +277,7 @@ async function planRegion(
   const copies: AccountState[] = [];
   if (manifest.mode === 'share') steps.push(...(await shareSteps(context, state)));
   else {
-    const holders = reachable.filter((account) => accounts.includes(account));
+    const holders = consumersOf(context);
     copies.push(
       ...(await mapBounded(holders, ACCOUNTS_AT_ONCE, signal, (account) => readAccount(context, account, site.region))),
     );

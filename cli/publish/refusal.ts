@@ -26,6 +26,7 @@ export const REFUSALS = {
   'role-not-assumable': 'the role in an account cannot be assumed',
   'organization-unseen': 'the accounts of a unit or organization cannot be listed',
   'template-missing': 'there is no such launch template',
+  'template-stranger': 'the launch template is in an account that the image is not for',
   'template-key': 'the launch template asks for encryption that would fail',
 } as const;
 

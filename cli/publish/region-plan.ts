@@ -30,7 +30,9 @@ export interface Context {
   readonly sites: Sites;
   /** Account ids the image is for, the publisher aside. */
   readonly accounts: readonly string[];
-  /** Of these, those whose role can be assumed. */
+  /** Whether these are all: units and the organization could be listed. */
+  readonly listed: boolean;
+  /** Those whose role can be assumed, of these and of the accounts of launch templates. */
   readonly reachable: readonly string[];
   readonly refusals: Refusals;
   readonly signal: AbortSignal;
@@ -44,6 +46,9 @@ export interface RegionState {
   readonly published: Published;
   readonly key: SiteKey | undefined;
 }
+
+/** Accounts the image is for, whose role can be assumed. */
+export const consumersOf = ({ accounts, reachable }: Context) => accounts.filter((one) => reachable.includes(one));
 
 /** Its key is refused: what would be done there cannot be told. */
 export const isKeyless = ({ manifest }: Context, { key }: RegionState) => manifest.encrypted && key === undefined;
@@ -204,13 +209,13 @@ export function madeOf({ key, published: { defaults } }: RegionState): Encryptio
 
 /** Key policy, grants and launch permissions in mode `share`. */
 export async function shareSteps(context: Context, state: RegionState): Promise<Step[]> {
-  const { manifest, sites, refusals, signal, reachable } = context;
+  const { manifest, sites, refusals, signal } = context;
   const { site, views, published, key } = state;
   const readers = readersOf(context);
   const target = targetAt(published, manifest.version).available;
   const steps: Step[] = [];
   if (key?.kind === 'customer' && key.account === site.account) {
-    const autoScaling = manifest.autoScaling ? reachable : [];
+    const autoScaling = manifest.autoScaling ? consumersOf(context) : [];
     const wanted = { name: manifest.name, partition: sites.partition, region: site.region, autoScaling };
     const all = [...new Set([...readers, ...otherReaders(context, state, key.arn)])].sort();
     const during = { ...wanted, readers: all };
@@ -232,13 +237,10 @@ function otherReaders({ manifest }: Context, { published }: RegionState, keyArn:
     .filter((reader) => reader !== 'everyone');
 }
 
-async function grantSteps(
-  { manifest, sites, reachable }: Context,
-  { site }: RegionState,
-  keyArn: string,
-): Promise<Step[]> {
+async function grantSteps(context: Context, { site }: RegionState, keyArn: string): Promise<Step[]> {
+  const { manifest, sites } = context;
   const grants = await readGrants(site, keyArn, manifest.name);
-  const wanted = manifest.autoScaling ? reachable : [];
+  const wanted = manifest.autoScaling ? consumersOf(context) : [];
   const accountOf = (grantee: string) => grantee.split(':')[4] ?? '';
   const missing = wanted.filter((account) => !grants.some(({ grantee }) => accountOf(grantee) === account));
   const stray = grants.filter(({ grantee }) => !wanted.includes(accountOf(grantee)));

@@ -19,7 +19,7 @@ export interface PublishOptions extends ConnectionOptions {
   readonly force?: true;
 }
 
-export class RefusedError extends CliError {}
+class RefusedError extends CliError {}
 
 async function planOf(file: string, options: PublishOptions, report: Report, signal: AbortSignal): Promise<Plan> {
   const manifest = await readManifest(file);

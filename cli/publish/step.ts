@@ -1,7 +1,7 @@
 /** One thing that a publication does, told before it is done. */
 import type { Report } from '../report.ts';
 
-/** In this order within a region; `source` and `clean` stand before and after all regions. */
+/** In this order within a region, the proof after `close`; `source` and `clean` stand before and after all regions. */
 export const STAGES = [
   'source',
   'copy',
@@ -10,7 +10,6 @@ export const STAGES = [
   'reencrypt',
   'withdraw',
   'close',
-  'prove',
   'template',
   'deprecate',
   'retire',

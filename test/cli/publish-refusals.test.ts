@@ -1,4 +1,4 @@
-/** What `ingot publish plan` refuses before anything is done, each by its code, with nothing changed. */
+/** What `ingot publish` refuses before anything is done, each by its code. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import {
@@ -18,8 +18,11 @@ import {
   PutKeyPolicyCommand,
   ScheduleKeyDeletionCommand,
 } from '@aws-sdk/client-kms';
+import { Aws } from '../../cli/aws.ts';
+import { readManifest } from '../../cli/publish/manifest.ts';
+import { makePlan } from '../../cli/publish/plan.ts';
 import type { ClientConfig } from '../house/ingot.ts';
-import { AWAY, HOME, type PlanShown, PublishRig } from './publish-rig.ts';
+import { AWAY, HOME, PublishRig } from './publish-rig.ts';
 
 let rig: PublishRig;
 let consumer: string;
@@ -307,6 +310,17 @@ const CASES: readonly Case[] = [
     mend: /launchTemplates/,
   },
   {
+    code: 'template-stranger',
+    what: 'a launch template in an account that may not launch the image',
+    build: async () => {
+      const LaunchTemplateData = { InstanceType: 't3.micro' as const };
+      const command = new CreateLaunchTemplateCommand({ LaunchTemplateName: 'theirs', LaunchTemplateData });
+      await (await rig.ec2(HOME, stranger)).send(command);
+      return { launchTemplates: [{ template: 'theirs', region: HOME, account: stranger }] };
+    },
+    mend: /name the account in for/,
+  },
+  {
     code: 'template-key',
     what: 'a template that gives a key without Encrypted (ERR-dep)',
     build: async () => templateWith('half', { KmsKeyId: 'alias/golden' }),
@@ -354,14 +368,13 @@ async function templateWith(name: string, Ebs: object): Promise<object> {
 describe('ingot publish plan: refusals', () => {
   for (const { code, what, build, mend, as, undo } of CASES) {
     it(`${code}: ${what}`, async () => {
-      const file = await rig.manifest(image(await build()));
-      const told = await rig.told<PlanShown>(['apply', file], await as?.());
-      assert.equal(told.code, 1);
-      assert.match(told.stderr, /Refused, for .*Nothing was changed\./);
-      const found = told.refusals.find((one) => one.code === code);
-      assert.ok(found, JSON.stringify(told.refusals));
+      const manifest = await readManifest(await rig.manifest(image(await build())));
+      const config = await rig.config();
+      const aws = new Aws(HOME, { ...config, credentials: (await as?.()) ?? config.credentials });
+      const { refusals } = await makePlan(aws, manifest, { signal: new AbortController().signal, now: new Date() });
+      const found = refusals.find((one) => one.code === code);
+      assert.ok(found, JSON.stringify(refusals));
       assert.match(found.mend, mend);
-      assert.equal((await rig.versions('refused')).length, 0, 'nothing was made');
       await undo?.();
     });
   }
@@ -382,6 +395,9 @@ describe('ingot publish plan: refusals', () => {
     );
     const { code, stdout, stderr } = await rig.run(['plan', file]);
     assert.equal(code, 1);
+    const applied = await rig.run(['apply', file]);
+    assert.deepEqual([applied.code, applied.stdout, applied.stderr], [code, stdout, stderr]);
+    assert.equal((await rig.versions('refused')).length, 0, 'nothing was made');
     assert.match(stdout, /✘ eu-central-1: The key alias\/nowhere does not exist\. \[key-missing\]/);
     assert.match(stdout, /\[template-missing\]/);
     assert.match(stderr, /Refused, for 2 reasons\. Nothing was changed\./);
