@@ -10,6 +10,7 @@ import {
   CopySnapshotCommand,
   CopyVolumesCommand,
   CreateLaunchTemplateCommand,
+  CreateReplaceRootVolumeTaskCommand,
   CreateSnapshotCommand,
   CreateSnapshotsCommand,
   CreateVolumeCommand,
@@ -169,6 +170,8 @@ describe('what the control policies refuse', () => {
       ec2.send(new CopyImageCommand({ Name: 'copy', SourceRegion: REGION, SourceImageId: plain.image })),
     'attaching an unencrypted volume': (ec2) =>
       ec2.send(new AttachVolumeCommand({ VolumeId: plain.volume, InstanceId: plain.instance, Device: '/dev/sdg' })),
+    'an unencrypted root volume in the place of another': (ec2) =>
+      ec2.send(new CreateReplaceRootVolumeTaskCommand({ InstanceId: plain.instance })),
     'a snapshot of an unencrypted volume': (ec2) => ec2.send(new CreateSnapshotCommand({ VolumeId: plain.volume })),
     'snapshots of an instance with one': (ec2) =>
       ec2.send(new CreateSnapshotsCommand({ InstanceSpecification: { InstanceId: plain.instance } })),
