@@ -1,6 +1,7 @@
 /** All checks, by id. */
 import type { Check } from './check.ts';
 import { ENCRYPTION_CHECKS } from './checks/encryption.ts';
+import { KEY_SHARING_CHECKS } from './checks/key-sharing.ts';
 import { KEY_CHECKS } from './checks/keys.ts';
 import { SHARING_CHECKS } from './checks/sharing.ts';
 import { TEMPLATE_CHECKS } from './checks/templates.ts';
@@ -9,6 +10,7 @@ export const CHECKS: readonly Check[] = [
   ...ENCRYPTION_CHECKS,
   ...TEMPLATE_CHECKS,
   ...SHARING_CHECKS,
+  ...KEY_SHARING_CHECKS,
   ...KEY_CHECKS,
 ].sort((one, other) => (one.id < other.id ? -1 : 1));
 

@@ -304,6 +304,46 @@ describe('judging', () => {
   });
 });
 
+describe('the mend of a key that consumers cannot use', () => {
+  const THIRD = '777788889999';
+  const sealed = { id: 'snap-1', encrypted: true, key: ARN, shares: [] };
+  const shared = (id: string, ...accounts: string[]) => ({
+    ...{ id, owner: OWNER, state: 'available', public: false },
+    devices: [{ device: '/dev/xvda', snapshotId: 'snap-1', encrypted: true }],
+    shares: accounts.map((value) => ({ kind: 'account', value }) as const),
+  });
+  const mendsOf = (facts: Partial<KeyFacts>, images: PlaceFacts['images'], trustedAccounts: string[] = []) => {
+    const policy = { approvedKeys: [], trustedAccounts, unusedAfterDays: 90 };
+    const { findings } = judge(estate({ images, snapshots: [sealed], keys: [key(facts)] }, { policy }));
+    return findings.filter(({ check }) => check === 'ING-SHR-007').map(({ mend }) => mend);
+  };
+
+  it('is one policy for all images under the key, so that no mend undoes another', () => {
+    const [one, other] = mendsOf({}, [shared('ami-1', OTHER), shared('ami-2', THIRD)], [THIRD]);
+    assert.deepEqual(one, other);
+    for (const account of [OTHER, THIRD]) assert.ok(one![0]!.includes(`arn:aws:iam::${account}:root`));
+  });
+
+  it('lets no stranger in, and unshares instead', () => {
+    const [mend] = mendsOf({}, [shared('ami-1', OTHER, THIRD)]);
+    assert.ok(mend![0]!.includes(OTHER) && !mend![0]!.includes(THIRD));
+    assert.match(mend![1]!, new RegExp(`^aws ec2 modify-image-attribute .+"Remove":\\[{"UserId":"${THIRD}"}\\]`));
+  });
+
+  it('keeps what the policy says, and takes a name that is free', () => {
+    const policy = policyOf({ ...allow(root('222233334444')), Sid: 'UseOfSharedImages' });
+    const [mend] = mendsOf({ policy }, [shared('ami-1', OTHER)]);
+    assert.ok(mend![0]!.includes('222233334444') && mend![0]!.includes('"UseOfSharedImages2"'));
+  });
+
+  it('only shows the policy where no statement helps', () => {
+    const deny = { ...allow('*', { StringEquals: { 'kms:CallerAccount': OTHER } }), Effect: 'Deny' };
+    const [mend] = mendsOf({ policy: policyOf(deny) }, [shared('ami-1', OTHER)]);
+    assert.equal(mend!.length, 1);
+    assert.match(mend![0]!, /^aws kms get-key-policy /);
+  });
+});
+
 describe('a baseline', () => {
   const { findings } = sampleReport();
   const open = findings.map(({ accepted: _, ...finding }) => finding);

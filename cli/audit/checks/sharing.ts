@@ -1,18 +1,17 @@
 /** What is shared with whom, and whether those it is shared with could use it. */
 
-import { accountResource, imageResource, keyResource, snapshotResource } from '../arns.ts';
+import { accountResource, imageResource, snapshotResource } from '../arns.ts';
 import { awsCommand, type Check } from '../check.ts';
 import { CONTROLS } from '../controls.ts';
 import type { EstateIndex } from '../estate-index.ts';
-import { accountsNamed, mayUse, SOURCE_ACTION } from '../key-audience.ts';
-import type { ImageFacts, KeyFacts, PlaceFacts, Share } from '../model.ts';
+import type { ImageFacts, Share } from '../model.ts';
 import { inRegion } from './common.ts';
 
 const DAY_MS = 86_400_000;
 const describeShares = (shares: readonly Share[]) =>
   shares.map(({ kind, value }) => (kind === 'everyone' ? 'everyone' : value)).join(', ');
 
-function unshareImage(region: string, id: string, shares: readonly Share[]): string[] {
+export function unshareImage(region: string, id: string, shares: readonly Share[]): string[] {
   const remove = shares.map(({ kind, value }) => {
     if (kind === 'everyone') return { Group: value };
     if (kind === 'account') return { UserId: value };
@@ -34,15 +33,10 @@ function unshareSnapshot(region: string, id: string, ...which: readonly string[]
 }
 
 const isEveryone = ({ kind }: Share) => kind === 'everyone';
-const isShared = ({ shares }: ImageFacts) => shares !== undefined && shares.length > 0;
-
-/** Accounts that the image reaches by name, unit or organization. */
-function audience(image: ImageFacts, estate: EstateIndex): string[] {
-  return [...new Set((image.shares ?? []).flatMap((share) => estate.reached(share, image.owner) ?? []))];
-}
+export const isShared = ({ shares }: ImageFacts) => shares !== undefined && shares.length > 0;
 
 /** Whether the account is nobody's business here: no member, no audited account, and trusted by nobody. */
-function isOutside(account: string, { estate }: EstateIndex): boolean {
+export function isOutside(account: string, { estate }: EstateIndex): boolean {
   const { organization, places, policy } = estate;
   if (policy.trustedAccounts.includes(account)) return false;
   if (places.some((place) => place.account === account)) return false;
@@ -55,48 +49,6 @@ function outsideShares(shares: readonly Share[] | undefined, estate: EstateIndex
     if (kind === 'everyone') return false;
     if (kind === 'account') return isOutside(value, estate);
     return !(organization && organization !== 'none' && value.includes(`/${organization.id}`));
-  });
-}
-
-/** What the consumer of an image under this key needs of it (P-16), as a statement to add to its key policy. */
-function useStatement(accounts: readonly string[], region: string): object {
-  return {
-    Sid: 'UseOfSharedImages',
-    Effect: 'Allow',
-    Principal: { AWS: accounts.map((account) => `arn:aws:iam::${account}:root`) },
-    Action: ['kms:Decrypt', 'kms:DescribeKey', 'kms:ReEncryptFrom', 'kms:CreateGrant'],
-    Resource: '*',
-    Condition: { StringEquals: { 'kms:ViaService': `ec2.${region}.amazonaws.com` } },
-  };
-}
-
-function addStatement(key: KeyFacts | undefined, arn: string, statement: object): string[] {
-  const region = inRegion(arn.split(':')[3] ?? '');
-  const get = awsCommand('kms', 'get-key-policy', ...region, '--key-id', arn, '--query', 'Policy', '--output', 'text');
-  if (key?.policy === undefined) return [get];
-  const document = JSON.parse(key.policy) as { Statement: unknown };
-  const policy = JSON.stringify({ ...document, Statement: [document.Statement, statement].flat() });
-  return [
-    awsCommand('kms', 'put-key-policy', ...region, '--key-id', arn, '--policy-name', 'default', '--policy', policy),
-  ];
-}
-
-/** For each account of the audience, the keys of the image that it may not use. */
-function shutOut(place: PlaceFacts, image: ImageFacts, estate: EstateIndex, doubted: (key: string) => void) {
-  const keys = estate.keysOf(image);
-  const snapshots = estate.snapshotsOf(image);
-  return audience(image, estate).flatMap((account) => {
-    const missing = keys.filter((arn) => {
-      const key = estate.key(arn);
-      const snapshot = snapshots.find((one) => one.key === arn)?.id;
-      const { organization } = estate.estate;
-      const answer = key
-        ? mayUse(key, { account, organization, ...(snapshot === undefined ? {} : { snapshot }) })
-        : 'unknown';
-      if (answer === 'unknown') doubted(arn);
-      return answer === 'no';
-    });
-    return missing.length > 0 ? [{ account, region: place.region, keys: missing }] : [];
   });
 }
 
@@ -231,73 +183,6 @@ export const SHARING_CHECKS: readonly Check[] = [
       }),
   },
   {
-    id: 'ING-SHR-007',
-    title: 'Image is shared with an account that cannot use its key',
-    severity: 'high',
-    why: 'Launches there fail a minute after they were accepted, with a reason that names neither the key nor the permission.',
-    needs: ['images', 'image permissions', 'snapshots', 'keys', 'key policies', 'key grants'],
-    controls: CONTROLS.availability,
-    find: (place, estate, doubt) =>
-      place.images.filter(isShared).flatMap((image) => {
-        const shut = shutOut(place, image, estate, (key) =>
-          doubt({
-            part: 'key policies',
-            call: 'kms:GetKeyPolicy',
-            resource: image.id,
-            reason: `whether its consumers may use ${key} could not be told`,
-          }),
-        );
-        if (shut.length === 0) return [];
-        const byKey = Map.groupBy(
-          shut.flatMap(({ account, keys }) => keys.map((key) => ({ account, key }))),
-          ({ key }) => key,
-        );
-        return [
-          {
-            resource: imageResource(place.region, image.id, image.name),
-            detail: `The key lets nobody in ${shut.map(({ account }) => account).join(', ')} use it (${SOURCE_ACTION}).`,
-            evidence: { accounts: shut.map(({ account, keys }) => ({ account, keys })), action: SOURCE_ACTION },
-            mend: [...byKey].flatMap(([arn, denied]) => {
-              const accounts = denied.map(({ account }) => account);
-              return addStatement(estate.key(arn), arn, useStatement(accounts, place.region));
-            }),
-          },
-        ];
-      }),
-  },
-  {
-    id: 'ING-SHR-008',
-    title: 'Account may use a key, and nothing under the key is shared with it',
-    severity: 'low',
-    why: 'A permission that serves nothing: left behind, or the share was forgotten.',
-    needs: ['images', 'image permissions', 'snapshots', 'snapshot permissions', 'keys', 'key policies', 'key grants'],
-    controls: CONTROLS.sharing,
-    find: (place, estate) =>
-      place.keys
-        .filter((key) => key.account === place.account && key.manager === 'CUSTOMER' && key.policy !== undefined)
-        .flatMap((key) => {
-          const sealed = place.snapshots.filter((snapshot) => snapshot.key === key.arn);
-          if (sealed.length === 0) return [];
-          const { organization } = estate.estate;
-          const idle = accountsNamed(key).filter(
-            (account) =>
-              mayUse(key, { account, organization }) === 'yes' && !isReached(account, key.arn, place, estate),
-          );
-          if (idle.length === 0) return [];
-          return [
-            {
-              resource: keyResource(key.arn, key.aliases[0]),
-              detail: `${idle.join(', ')} may use the key and may launch or copy nothing that is under it.`,
-              evidence: { accounts: idle, snapshotsUnderTheKey: sealed.length },
-              mend: [
-                awsCommand('kms', 'get-key-policy', ...inRegion(place.region), '--key-id', key.arn),
-                awsCommand('kms', 'list-grants', ...inRegion(place.region), '--key-id', key.arn),
-              ],
-            },
-          ];
-        }),
-  },
-  {
     id: 'ING-SHR-009',
     title: 'Deprecated image is still shared',
     severity: 'low',
@@ -379,15 +264,4 @@ function blockSnapshots(region: string): string[] {
   return [
     awsCommand(...['ec2', 'enable-snapshot-block-public-access', ...inRegion(region), '--state', 'block-all-sharing']),
   ];
-}
-
-/** Whether an image or a snapshot under the key is shared with the account, in whatever way. */
-function isReached(account: string, keyArn: string, place: PlaceFacts, estate: EstateIndex): boolean {
-  const reaches = (shares: readonly Share[] | undefined) =>
-    shares?.some((share) => share.kind === 'everyone' || estate.reached(share, place.account)?.includes(account)) ??
-    false;
-  return (
-    place.images.some((image) => estate.keysOf(image).includes(keyArn) && reaches(image.shares)) ||
-    place.snapshots.some((snapshot) => snapshot.key === keyArn && reaches(snapshot.shares))
-  );
 }
