@@ -77,8 +77,8 @@ export class PublishRig implements AsyncDisposable {
   }
 
   static async start(): Promise<PublishRig> {
-    const dir = await mkdtemp(join(tmpdir(), 'ingot-publish-'));
     const ingot = await startIngot();
+    const dir = await mkdtemp(join(tmpdir(), 'ingot-publish-'));
     const root = await ingot.client(HOME);
     const { Account } = await new STSClient(root).send(new GetCallerIdentityCommand({}));
     const rig = new PublishRig(dir, ingot, Account!, await userOf(ingot, root, 'publisher'));
