@@ -12,7 +12,7 @@ import { createJobs, jobsMigrations } from '../jobs/runner.ts';
 import { LIMITS } from '../limits.ts';
 import { createLog } from '../log.ts';
 import { createTags, tagMigrations } from '../tags/tags.ts';
-import type { GroupRecord } from './auto-scaling.ts';
+import type { GroupLaunch, GroupRecord } from './auto-scaling.ts';
 import { autoScalingMigrations, createAutoScaling } from './create-auto-scaling.ts';
 import { type AutoScalingTables, insertActivity, removeMember } from './tables.ts';
 
@@ -29,6 +29,9 @@ async function world() {
   const jobs = createJobs({ db, clock, log, pauseMs: () => 0 });
   const at = {
     refuses: false,
+    /** Happens to the next launch, which then breaks off. */
+    breaks: undefined as (() => Promise<void>) | undefined,
+    asked: [] as { readonly token: string; readonly wanted: GroupLaunch }[],
     closed: false,
     launches: 0,
     states: new Map<string, InstanceRecord['state']>(),
@@ -39,8 +42,15 @@ async function world() {
     tags: createTags(db),
     ec2: {
       check: async () => {},
-      launch: async () => {
+      launch: async (_call, token, wanted) => {
         at.launches += 1;
+        at.asked.push({ token, wanted });
+        const { breaks } = at;
+        at.breaks = undefined;
+        if (breaks) {
+          await breaks();
+          throw new Error('nobody knows whether it was launched');
+        }
         if (at.refuses) throw new Refusal('launch-refused', { code: 'No', message: 'No' });
         const instanceId = newEc2Id<InstanceId>('i');
         at.states.set(instanceId, 'pending');
@@ -168,4 +178,19 @@ test('a launch whose instance was given up and removed ends, so that its group c
   await at.pass(250);
   const after = (await at.autoScaling.activities([group])).find(({ id }) => id === launch!.id);
   assert.equal(after!.status, 'Cancelled');
+});
+
+test('a launch of which nobody knows is asked for again as it was, whatever the group has become', async () => {
+  await using at = await world();
+  at.breaks = async () => {
+    const group = (await at.autoScaling.find(ACCOUNT, REGION, 'changed'))!;
+    const permit = systemPermit('autoscaling:CreateOrUpdateTags', group.arn, 'test');
+    const tags = [{ Key: 'stage', Value: 'later', PropagateAtLaunch: true }];
+    await at.db.write((tx) => at.autoScaling.setTags(tx, permit, () => tags));
+  };
+  const group = await at.create('changed', 1);
+  await at.idle();
+  assert.equal(at.asked.length, 2);
+  assert.deepEqual(at.asked[1], at.asked[0]);
+  assert.equal((await at.autoScaling.members([group])).length, 1);
 });
