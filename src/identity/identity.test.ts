@@ -6,7 +6,7 @@ import type { Call, Caller } from '../authz/caller.ts';
 import { systemPermit } from '../authz/permit.ts';
 import { rootKeyFrom } from '../crypto/root-key.ts';
 import { openTestDb } from '../db/test-db.ts';
-import type { AccountId, Arn, Region } from '../ids.ts';
+import type { AccountId, Arn, InstanceId, Region } from '../ids.ts';
 import { createIdentity, type Identity, identityMigrations } from './identity.ts';
 import { linkedCaller } from './linked-roles.ts';
 import { accountOfAccessKeyId, newAccessKeyId } from './unique-ids.ts';
@@ -347,4 +347,39 @@ test('authz 1.3, 1.4: control policies reach neither service-linked roles nor AW
   const foreign = await callerOf(identity, foreignKey.id);
   for (const caller of [user, foreign]) assert.equal(await ask(caller, 'kms:Decrypt', ofCustomer), denied);
   assert.equal(await ask(user, 'kms:Decrypt', { ...ofCustomer, awsManaged: true }), 'allowed');
+});
+
+test('authz 5.5, 15.11: EC2 takes an instance’s role with aws:SourceAccount and aws:SourceArn, and only so where its trust says', async () => {
+  const { database, identity, managementAccount: account } = await open();
+  await using _ = database;
+  const arn = (type: string) => `arn:aws:iam::${account}:${type}/server`;
+  const trusting = (Condition: object) =>
+    policy([{ Effect: 'Allow', Principal: { Service: 'ec2.amazonaws.com' }, Action: 'sts:AssumeRole', Condition }]);
+  await identity.roles.create(systemPermit('iam:CreateRole', arn('role'), WHY), {
+    trustPolicy: trusting({}),
+    description: '',
+    maxSessionSeconds: 3600,
+    tags: {},
+  });
+  const profile = await identity.instanceProfiles.create(
+    systemPermit('iam:CreateInstanceProfile', arn('instance-profile'), WHY),
+    {},
+  );
+  await identity.instanceProfiles.addRole(
+    systemPermit('iam:AddRoleToInstanceProfile', arn('instance-profile'), WHY),
+    'server',
+  );
+  const rows: readonly (readonly [condition: object, taken: boolean])[] = [
+    [{ StringEquals: { 'aws:SourceAccount': account } }, true],
+    [{ StringEquals: { 'aws:SourceAccount': '999999999999' } }, false],
+    [{ ArnLike: { 'aws:SourceArn': `arn:aws:ec2:eu-central-1:${account}:instance/*` } }, true],
+    [{ ArnLike: { 'aws:SourceArn': `arn:aws:ec2:eu-west-1:${account}:instance/*` } }, false],
+  ];
+  for (const [at, [condition, taken]] of rows.entries()) {
+    const permit = systemPermit('iam:UpdateAssumeRolePolicy', arn('role'), WHY);
+    await identity.roles.setTrustPolicy(permit, trusting(condition));
+    const instance = { id: `i-${at}` as InstanceId, region: 'eu-central-1' as Region };
+    const credentials = await identity.instanceRoles.credentialsOf(profile, instance);
+    assert.equal(credentials !== undefined, taken, JSON.stringify(condition));
+  }
 });
