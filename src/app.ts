@@ -54,6 +54,7 @@ import type { InstanceDeps } from './services/ec2/instance-shapes.ts';
 import { instanceTaggables } from './services/ec2/instance-taggables.ts';
 import { instanceOperations } from './services/ec2/instances-table.ts';
 import { launchTemplateOperations } from './services/ec2/launch-templates-table.ts';
+import { spotUsesOfRole } from './services/ec2/spot-options.ts';
 import { tagOperations } from './services/ec2/tag-resources.ts';
 import { imageTaggables } from './services/ec2/taggable.ts';
 import { volumeTaggables } from './services/ec2/volume-shapes.ts';
@@ -291,7 +292,14 @@ async function build(config: Config, log: Log, closers: Closers): Promise<App> {
     cloudtrailService({ audit, authorizer }),
     ebsService({ authorizer, db, snapshots, direct, tags, idempotency }),
     ec2Api,
-    iamService({ identity, authorizer, usesOfLinkedRole: (arn) => autoScaling.usesOfRole(arn) }),
+    iamService({
+      identity,
+      authorizer,
+      usesOfLinkedRole: async (arn) => [
+        ...(await autoScaling.usesOfRole(arn)),
+        ...(await spotUsesOfRole({ instances }, REGIONS, arn)),
+      ],
+    }),
     ingotService({
       authorizer,
       snapshots,

@@ -14,7 +14,11 @@ import {
   StopInstancesCommand,
   TerminateInstancesCommand,
 } from '@aws-sdk/client-ec2';
-import { CreateServiceLinkedRoleCommand } from '@aws-sdk/client-iam';
+import {
+  CreateServiceLinkedRoleCommand,
+  DeleteServiceLinkedRoleCommand,
+  GetServiceLinkedRoleDeletionStatusCommand,
+} from '@aws-sdk/client-iam';
 import {
   allow,
   CREATE_GRANT,
@@ -121,7 +125,20 @@ describe('spot instances', () => {
       'The provided credentials do not have permission to create the service-linked role for EC2 Spot Instances.',
     );
     await world.permit(other, 'launcher', allow(['ec2:*', 'iam:CreateServiceLinkedRole']));
-    await settled(launcher, await run(launcher, { ImageId, ...SPOT }), 'running');
+    const id = await run(launcher, { ImageId, ...SPOT });
+    await settled(launcher, id, 'running');
+    const unlink = async () => {
+      const RoleName = 'AWSServiceRoleForEC2Spot';
+      const { DeletionTaskId } = await other.iam.send(new DeleteServiceLinkedRoleCommand({ RoleName }));
+      return other.iam.send(new GetServiceLinkedRoleDeletionStatusCommand({ DeletionTaskId }));
+    };
+    const kept = await unlink();
+    assert.deepEqual(
+      [kept.Status, kept.Reason?.RoleUsageList],
+      ['FAILED', [{ Region: other.config.region, Resources: [id] }]],
+    );
+    await other.ec2.send(new TerminateInstancesCommand({ InstanceIds: [id] }));
+    assert.equal((await unlink()).Status, 'SUCCEEDED');
   });
 
   it('come by a template, in a group too', async () => {

@@ -2,7 +2,8 @@
 import type { RunInstancesRequest } from '@aws-sdk/client-ec2';
 import { Denied } from '../../authz/authorizer.ts';
 import type { Call } from '../../authz/caller.ts';
-import { ensureLinkedRole, linkedCaller } from '../../identity/linked-roles.ts';
+import { ensureLinkedRole, linkedCaller, linkedRoleName } from '../../identity/linked-roles.ts';
+import { type AccountId, type Arn, parseArn, type Region } from '../../ids.ts';
 import { refuseAllBut } from './common.ts';
 import { ec2Error, invalidParameterCombination, invalidParameterValue, unsupportedParameter } from './errors.ts';
 import type { InstanceDeps } from './instance-shapes.ts';
@@ -50,4 +51,22 @@ export async function spotCallOf(deps: InstanceDeps, call: Call): Promise<Call> 
       { cause },
     );
   }
+}
+
+/** Spot instances that hold on to the role, by region; none where it is another service's. */
+export async function spotUsesOfRole(
+  { instances }: Pick<InstanceDeps, 'instances'>,
+  regions: readonly Region[],
+  arn: Arn,
+): Promise<{ readonly region: Region; readonly resources: string[] }[]> {
+  const account = parseArn(arn)!.account as AccountId;
+  if (arn !== linkedRoleName(account, SERVICE).arn) return [];
+  const uses = [];
+  for (const region of regions) {
+    const held = (await instances.list(account, region)).filter(
+      ({ spot, state }) => spot && state !== 'terminated' && state !== 'shutting-down',
+    );
+    if (held.length > 0) uses.push({ region, resources: held.map(({ id }): string => id) });
+  }
+  return uses;
 }
