@@ -1,6 +1,7 @@
 /** Asking before something is changed. */
 import { confirm, isCancel } from '@clack/prompts';
 import { InterruptedError, UsageError } from './error.ts';
+import { printable } from './printable.ts';
 
 /**
  * Whether the person at the terminal says yes; `--yes` answers for them.
@@ -13,7 +14,7 @@ export async function confirmed(question: string, { yes }: { readonly yes?: bool
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
     throw new UsageError(`${question} Nobody can be asked here: give --yes to go ahead.`);
   }
-  const answer = await confirm({ message: question, initialValue: false, output: process.stderr });
+  const answer = await confirm({ message: printable(question), initialValue: false, output: process.stderr });
   if (isCancel(answer)) throw new InterruptedError('Nothing was changed.');
   return answer;
 }

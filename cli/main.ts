@@ -1,6 +1,7 @@
 /** `ingot`: commands that speak to a server by the public AWS API. `serve` is the server itself; see src/main.ts. */
 import tab from '@bomb.sh/tab/commander';
 import { CliError, describeFailure, EXIT } from './error.ts';
+import { printable } from './printable.ts';
 import { makeProgram } from './program.ts';
 
 const program = makeProgram(process.exit);
@@ -13,7 +14,7 @@ try {
     process.stderr.write('Stopped.\n');
     process.exitCode = EXIT.interrupted;
   } else {
-    process.stderr.write(`${describeFailure(error)}\n`);
+    process.stderr.write(`${printable(describeFailure(error))}\n`);
     process.exitCode = error instanceof CliError ? error.exitCode : EXIT.failed;
   }
 }

@@ -5,6 +5,7 @@
 import { styleText } from 'node:util';
 import ora, { type Ora } from 'ora';
 import { Pace, seconds } from './pace.ts';
+import { printable } from './printable.ts';
 
 export interface Bar {
   /** `bytes` more are done. */
@@ -96,12 +97,12 @@ export class Report {
 
   /** The result: for programs, or for people. */
   result(document: object, text: string): void {
-    this.#out.write(this.#json ? `${JSON.stringify(document, undefined, 2)}\n` : `${text}\n`);
+    this.#out.write(this.#json ? `${JSON.stringify(document, undefined, 2)}\n` : `${printable(text)}\n`);
   }
 
   #line(text: string): void {
     this.#spinner?.clear();
-    this.#err.write(`${text}\n`);
+    this.#err.write(`${printable(text)}\n`);
   }
 
   #start(text: string): void {

@@ -3,7 +3,8 @@ import { text as readText } from 'node:stream/consumers';
 import { CloudTrailClient, paginateLookupEvents } from '@aws-sdk/client-cloudtrail';
 import { DecodeAuthorizationMessageCommand, STSClient } from '@aws-sdk/client-sts';
 import { credentialsOf, endpointOf } from './env.ts';
-import { CliError } from './error.ts';
+import { CliError, UsageError } from './error.ts';
+import { printable } from './printable.ts';
 import { Profiles } from './profiles.ts';
 
 export interface WhyOptions {
@@ -18,7 +19,7 @@ const HOUR_MS = 3_600_000;
 
 export async function explainDenial(subject: string, options: WhyOptions): Promise<void> {
   const hours = Number(options.hours);
-  if (!(hours > 0)) throw new CliError('--hours must be a number above 0.');
+  if (!(hours > 0)) throw new UsageError('--hours must be a number above 0.');
   const profiles = await Profiles.read(options.data);
   const profile = profiles.get(options.account);
   const config = {
@@ -37,7 +38,7 @@ export async function explainDenial(subject: string, options: WhyOptions): Promi
   }
   const text = options.json
     ? JSON.stringify(told, undefined, 2)
-    : told.map((one) => describeDenial(one as ToldDenial)).join('\n\n');
+    : printable(told.map((one) => describeDenial(one as ToldDenial)).join('\n\n'));
   process.stdout.write(`${text}\n`);
 }
 

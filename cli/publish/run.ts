@@ -4,6 +4,7 @@ import { confirmed } from '../confirm.ts';
 import type { ConnectionOptions } from '../connection-options.ts';
 import { CliError, InterruptedError, UsageError } from '../error.ts';
 import { interruptSignal } from '../interrupt.ts';
+import { printable } from '../printable.ts';
 import { Report } from '../report.ts';
 import { planRetirement, RETIREMENT_STAGES } from './destroy.ts';
 import { readManifest, readSchema } from './manifest.ts';
@@ -58,7 +59,7 @@ export async function applyPublication(file: string, options: PublishOptions, as
     return;
   }
   if (ask) {
-    process.stderr.write(`${planText(plan)}\n\n`);
+    process.stderr.write(`${printable(planText(plan))}\n\n`);
     if (!(await confirmed(`Do ${plan.steps.length} steps?`, options)))
       throw new InterruptedError('Nothing was changed.');
   }
@@ -108,7 +109,7 @@ export async function destroyVersion(
     );
     return;
   }
-  if (!options.yes) process.stderr.write(`${retirementText(plan)}\n\n`);
+  if (!options.yes) process.stderr.write(`${printable(retirementText(plan))}\n\n`);
   if (!(await confirmed(`Retire ${manifest.name} ${version} for good?`, options))) {
     throw new InterruptedError('Nothing was changed.');
   }
