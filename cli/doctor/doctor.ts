@@ -2,7 +2,7 @@
 import { type Aws, connect } from '../aws.ts';
 import { confirmed } from '../confirm.ts';
 import type { ConnectionOptions } from '../connection-options.ts';
-import { EXIT, InterruptedError } from '../error.ts';
+import { EXIT, InterruptedError, UsageError } from '../error.ts';
 import { applyMend, type Mend } from '../foresee/mend.ts';
 import { Views } from '../foresee/views.ts';
 import { interruptSignal } from '../interrupt.ts';
@@ -23,6 +23,7 @@ export interface DoctorOptions extends ConnectionOptions, Omit<Question, 'subjec
 const COPIES = ['copy-image', 'copy-snapshot'];
 
 export async function diagnose(subject: string, options: DoctorOptions): Promise<void> {
+  if (options.yes && !options.fix) throw new UsageError('--yes is for --fix.');
   const report = new Report(options);
   const own = await connect(options);
   let views = await Views.of(own, ...(await furtherEyes(own, options)));

@@ -40,7 +40,8 @@ export interface Examined {
 
 export async function examine(views: Views, question: Question, ledger: Ledger): Promise<Examined> {
   const { subject } = question;
-  const principal = readPrincipal(question.as ?? views.arn, views.account);
+  refuseStrays(question);
+  const principal = question.as === undefined ? callerOf(views) : readPrincipal(question.as, views.account);
   const hint = question.error === undefined ? undefined : hintOf(question.error);
   if (question.error !== undefined && !hint) ledger.notSeen('the error text is not one that the doctor knows');
   if (hint?.mistake) {
@@ -76,8 +77,6 @@ export async function examine(views: Views, question: Question, ledger: Ledger):
       : diagnoseSnapshotCopy(there, subject, copy));
     return told(task, principal, copyTo);
   }
-  if (question.copyTo ?? question.shareWith)
-    throw new UsageError('--copy-to and --share-with are for an AMI or a snapshot.');
   if (subject.startsWith('ami-')) {
     await diagnoseLaunch({ ...found, task: 'launch' }, { imageId: subject, overrides: [override] });
     return told('launch');
@@ -90,6 +89,29 @@ export async function examine(views: Views, question: Question, ledger: Ledger):
   if (subject.startsWith('i-')) return told(...(await examineInstance(found, question, override)));
   await examineTemplate({ ...found, task: 'launch' }, question, override);
   return told('launch');
+}
+
+/** @throws {UsageError} for an option that would do nothing for this subject. */
+function refuseStrays({ subject, version, copyTo, shareWith }: Question): void {
+  if (copyTo !== undefined && shareWith !== undefined) {
+    throw new UsageError('--copy-to and --share-with are two questions: ask one at a time.');
+  }
+  const isStored = /^(ami|snap)-/.test(subject);
+  if (!isStored && (copyTo ?? shareWith) !== undefined) {
+    throw new UsageError('--copy-to and --share-with are for an AMI or a snapshot.');
+  }
+  if (version !== undefined && (isStored || /^(vol|i)-/.test(subject))) {
+    throw new UsageError('--version is for a launch template.');
+  }
+}
+
+function callerOf({ arn, account }: Views): Principal {
+  try {
+    return readPrincipal(arn, account);
+  } catch (cause) {
+    // A federated user has no rights of its own that could be looked up.
+    throw new UsageError(`The credentials are those of ${arn}: say with --as who is to launch it.`, { cause });
+  }
 }
 
 type Found = Omit<Case, 'task'>;

@@ -15,7 +15,7 @@ export interface TrailEvent {
   readonly text: string;
 }
 
-const EVENTS_MAX = 200;
+const EVENTS_MAX = 500;
 /** KMS is asked in the background. */
 const BEHIND_A_CALL_MS = 300_000;
 
@@ -25,12 +25,15 @@ export function eventsAbout(
   account: string,
   AttributeKey: LookupAttributeKey,
   AttributeValue: string,
-  since?: Date,
+  within?: { readonly since: Date; readonly until: Date },
 ): Promise<Seen<TrailEvent[]>> {
   const place = { what: `the trail about ${AttributeValue}`, wants: 'cloudtrail:LookupEvents', account };
   return views.look(place, async (aws) => {
     const found: TrailEvent[] = [];
-    const input = { LookupAttributes: [{ AttributeKey, AttributeValue }], ...(since ? { StartTime: since } : {}) };
+    const input = {
+      LookupAttributes: [{ AttributeKey, AttributeValue }],
+      ...(within ? { StartTime: within.since, EndTime: within.until } : {}),
+    };
     for await (const page of paginateLookupEvents({ client: aws.use(CloudTrailClient) }, input)) {
       for (const { CloudTrailEvent, EventTime, EventName } of page.Events ?? []) {
         found.push(read(CloudTrailEvent ?? '{}', EventTime ?? new Date(0), EventName ?? ''));
@@ -43,12 +46,11 @@ export function eventsAbout(
 
 /** Calls to KMS in the name of somebody that were refused in the minutes after a call of theirs. */
 export async function refusalsAfter(views: Views, account: string, call: TrailEvent): Promise<TrailEvent[]> {
-  const seen = await eventsAbout(views, account, 'EventSource', 'kms.amazonaws.com', call.time);
+  // The trail gives the newest first: without an end, whatever KMS was asked since would stand before what is meant.
+  const within = { since: call.time, until: new Date(call.time.getTime() + BEHIND_A_CALL_MS) };
+  const seen = await eventsAbout(views, account, 'EventSource', 'kms.amazonaws.com', within);
   if (!seen.seen) return [];
-  const until = call.time.getTime() + BEHIND_A_CALL_MS;
-  return seen.value.filter(
-    ({ errorCode, caller, time }) => errorCode !== undefined && caller === call.caller && time.getTime() <= until,
-  );
+  return seen.value.filter(({ errorCode, caller }) => errorCode !== undefined && caller === call.caller);
 }
 
 /**

@@ -14,6 +14,8 @@ import { commandText, type Mend, quoted } from './mend.ts';
 import { identityPolicyMend, narrowMend } from './policy-mends.ts';
 import { readPrincipal } from './principal.ts';
 import { ebsUseStatements, sidOf, withStatements } from './statements.ts';
+import { block } from './terraform.ts';
+import { isMissing } from './views.ts';
 
 const ACCOUNT = '111122223333';
 const KEY = `arn:aws:kms:eu-central-1:${ACCOUNT}:key/aaaaaaaa-0000-0000-0000-000000000000`;
@@ -44,6 +46,10 @@ const EVERY: readonly Mend[] = [
 ];
 
 describe('mends', () => {
+  it('HCL takes no template, of either kind, out of a text', () => {
+    assert.match(block('x', { name: ['a $', '{b} %{c} $d 5%'].join('') }), /"a \$\$\{b\} %%\{c\} \$d 5%"/);
+  });
+
   it('the command is the call: operation, region and every member of its input', () => {
     const send = () => Promise.resolve();
     const call = { service: 'ec2', operation: 'CopyImage', region: 'us-east-1', send } as const;
@@ -144,4 +150,22 @@ describe('mends', () => {
   it('names become Sids of letters and digits', () => {
     assert.equal(sidOf('packer-builder_2@x'), 'PackerBuilder2X');
   });
+});
+
+describe('what a service says is not there', () => {
+  const errors = [
+    ['InvalidAMIID.NotFound', true],
+    ['InvalidAMIID.Unavailable', true],
+    ['NoSuchEntityException', true],
+    ['NotFoundException', true],
+    ['Unavailable', false],
+    ['ServiceUnavailable', false],
+    ['InvalidAMIID.Malformed', false],
+    ['AccessDenied', false],
+  ] as const;
+  for (const [name, missing] of errors) {
+    it(`${name} ${missing ? 'says so' : 'does not'}`, () => {
+      assert.equal(isMissing(Object.assign(new Error('no'), { name })), missing);
+    });
+  }
 });

@@ -16,7 +16,7 @@ export function block(head: string, members: Readonly<Record<string, HclValue | 
 }
 
 function hcl(value: HclValue): string {
-  if (typeof value === 'string') return JSON.stringify(value).replaceAll('${', '$${');
+  if (typeof value === 'string') return JSON.stringify(value).replace(/[$%](?=\{)/g, '$&$&');
   if (Array.isArray(value)) return `[${value.map((one) => hcl(one as HclValue)).join(', ')}]`;
   if (typeof value === 'object') return (value as Reference).expression;
   return String(value);

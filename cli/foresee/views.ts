@@ -106,9 +106,9 @@ export function isDenial(error: unknown): boolean {
 
 /** Whether a service said that there is no such thing. */
 export function isMissing(error: unknown): boolean {
-  return (
-    error instanceof Error && /(NotFound|NotFoundException|NoSuchEntity(Exception)?|Unavailable)$/.test(error.name)
-  );
+  // `Unavailable` alone is a server that is overloaded.
+  const missing = /((NotFound|NoSuchEntity)(Exception)?|^InvalidAMIID\.Unavailable)$/;
+  return error instanceof Error && missing.test(error.name);
 }
 
 /** `the key policy of …: wants kms:GetKeyPolicy in account 111122223333`. */

@@ -75,6 +75,21 @@ describe('ingot doctor', { concurrency: 3 }, () => {
     await runs(builder, { ImageId: image, BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs }] });
   });
 
+  for (const [args, complaint] of [
+    [['ami-1', '--version', '3'], '--version is for a launch template.'],
+    [['i-1', '--share-with', 'all'], '--copy-to and --share-with are for an AMI or a snapshot.'],
+    [
+      ['ami-1', '--share-with', 'all', '--copy-to', 'us-east-1'],
+      '--copy-to and --share-with are two questions: ask one at a time.',
+    ],
+    [['ami-1', '--yes'], '--yes is for --fix.'],
+  ] as const) {
+    it(`refuses ${args.join(' ')}: an option that would do nothing`, async () => {
+      const { code, stdout, stderr } = await doctor.run([...args], world.management.credentials);
+      assert.deepEqual({ code, stdout, stderr }, { code: 2, stdout: '', stderr: `${complaint}\n` });
+    });
+  }
+
   it('changes nothing without --fix, whatever it is asked', async () => {
     const fault = await build('03-launcher-may-not-create-grants');
     // The trail knows times to the millisecond; the launch that failed is older.
