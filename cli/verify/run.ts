@@ -5,7 +5,7 @@ import { DescribeImagesCommand } from '@aws-sdk/client-ec2';
 import { type Aws, connect } from '../aws.ts';
 import type { ConnectionOptions } from '../connection-options.ts';
 import { resolveSnapshot } from '../ebs/snapshots.ts';
-import { CliError, EXIT, UsageError } from '../error.ts';
+import { CliError, EXIT, InterruptedError, UsageError } from '../error.ts';
 import { interruptSignal } from '../interrupt.ts';
 import { size } from '../pace.ts';
 import { facts, Report } from '../report.ts';
@@ -29,7 +29,9 @@ const FAULTS_SHOWN_MAX = 20;
 export async function verify(subject: string | undefined, options: VerifyOptions): Promise<void> {
   const report = new Report(options);
   if (options.check !== undefined) {
-    if (subject !== undefined || options.publicKey === undefined) {
+    const { device, marker, output, savePublicKey } = options;
+    const strays = [subject, device, marker, output, savePublicKey];
+    if (options.publicKey === undefined || strays.some((one) => one !== undefined)) {
       throw new UsageError('--check takes a file and --public-key, and nothing to verify.');
     }
     const key = readPublicKey(await read(options.publicKey));
@@ -52,7 +54,7 @@ export async function verify(subject: string | undefined, options: VerifyOptions
     throw new UsageError('ingot verify is for Ingot: give --endpoint-url. AWS shows nobody the stored bytes.');
   }
   const client = aws.use(IngotClient);
-  const { PublicKey: pem } = await client.getVerificationKey();
+  const pem = await publicKeyOf(client);
   const key = readPublicKey(pem);
   if (options.savePublicKey !== undefined) {
     await writeFile(options.savePublicKey, pem);
@@ -71,6 +73,16 @@ export async function verify(subject: string | undefined, options: VerifyOptions
     report.step(`${options.output} written`);
   }
   tell(report, reports, `Signed by the key ${keyIdOf(key)}.`);
+}
+
+/** @throws {CliError} where something else than Ingot answers. */
+async function publicKeyOf(client: IngotClient): Promise<string> {
+  try {
+    return (await client.getVerificationKey()).PublicKey;
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause;
+    throw new CliError('What answers there is not Ingot: it knows of no verification.', { cause });
+  }
 }
 
 async function read(path: string): Promise<string> {
@@ -112,6 +124,11 @@ async function ended(client: IngotClient, begun: Verification, report: Report, s
       await pause(waitMs, undefined, { signal });
       now = await client.getVerification({ VerificationId: begun.VerificationId });
     }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new InterruptedError('Stopped. The server ends the verification that began by itself, and changes nothing.', {
+      cause: error,
+    });
   } finally {
     progress.stop();
   }
