@@ -14,6 +14,9 @@ const INLINE_CHARACTERS_MAX: Readonly<Record<'user' | 'group' | 'role', number>>
   role: 10_240,
 };
 
+/** Policies that only service-linked roles have, from the start. */
+const SERVICE_ROLE_POLICIES = 'arn:aws:iam::aws:policy/aws-service-role/';
+
 /** Characters without white space, which are what counts. */
 export function policySize(document: string): number {
   return document.replace(/\s/g, '').length;
@@ -84,7 +87,11 @@ export function createOwnerPolicies(store: Store) {
       permit: Permit<'iam:AttachUserPolicy' | 'iam:AttachGroupPolicy' | 'iam:AttachRolePolicy'>,
       policy: Arn,
     ): Promise<void> {
-      await store.write(async (tables) => attach(tables, await owner(tables, permit), policy));
+      await store.write(async (tables) => {
+        const to = await owner(tables, permit);
+        if (policy.startsWith(SERVICE_ROLE_POLICIES)) throw refuse('service-role-policy', { policy });
+        await attach(tables, to, policy);
+      });
     },
 
     async detach(

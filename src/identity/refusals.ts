@@ -9,6 +9,7 @@ export type IdentityRefusalReason =
   | 'delete-conflict'
   | 'limit-exceeded'
   | 'policy-not-attachable'
+  | 'service-role-policy'
   | 'unmodifiable-entity'
   /** Organizations. */
   | 'account-not-found'

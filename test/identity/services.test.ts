@@ -282,6 +282,12 @@ test('authz 15.7, 15.8, 15.10: keys, service-linked roles, principals of trust p
   );
   const linked = { RoleName: 'AWSServiceRoleForAutoScaling', PolicyArn: ADMINISTRATOR };
   await fails(client.send(new iam.AttachRolePolicyCommand(linked)), { name: 'UnmodifiableEntity' });
+  const PolicyArn = 'arn:aws:iam::aws:policy/aws-service-role/AutoScalingServiceRolePolicy';
+  await fails(client.send(new iam.AttachUserPolicyCommand({ UserName: 'ana', PolicyArn })), {
+    name: 'PolicyNotAttachable',
+    message: 'Cannot attach a Service Role Policy to a Customer Role.',
+    status: 400,
+  });
   const task = await client.send(new iam.DeleteServiceLinkedRoleCommand({ RoleName: linked.RoleName }));
   const status = await client.send(
     new iam.GetServiceLinkedRoleDeletionStatusCommand({ DeletionTaskId: task.DeletionTaskId! }),

@@ -28,6 +28,11 @@ const WORDS: Readonly<Record<IdentityRefusalReason, Say>> = {
     404,
     (facts) => `Policy ${facts.policy} does not exist or is not attachable.`,
   ),
+  'service-role-policy': say(
+    'PolicyNotAttachable',
+    400,
+    () => 'Cannot attach a Service Role Policy to a Customer Role.',
+  ),
   'unmodifiable-entity': say(
     'UnmodifiableEntity',
     400,

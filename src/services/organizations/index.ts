@@ -73,6 +73,7 @@ const WORDS: Readonly<Record<IdentityRefusalReason, Say>> = {
   'entity-exists': foreign,
   'delete-conflict': foreign,
   'policy-not-attachable': foreign,
+  'service-role-policy': foreign,
   'unmodifiable-entity': foreign,
   'limit-exceeded': (facts) =>
     organizationsError(
