@@ -61,7 +61,9 @@ export class Rates {
       bucket = { tokens: perSecond, at: now };
       this.#buckets.set(name, bucket);
     }
-    bucket.tokens = Math.min(perSecond, bucket.tokens + ((now - bucket.at) / 1000) * perSecond);
+    // A clock that is set back fills nothing, and takes nothing away.
+    const passedMs = Math.max(0, now - bucket.at);
+    bucket.tokens = Math.min(perSecond, bucket.tokens + (passedMs / 1000) * perSecond);
     bucket.at = now;
     if (bucket.tokens < 1) throw refuse('throttled');
     bucket.tokens -= 1;

@@ -179,6 +179,19 @@ test('kms 28.5: what EC2 does for a user counts with the user’s account, and u
   assert.equal(JSON.parse(event!.document).errorCode, 'ThrottlingException');
 });
 
+test('kms 28.6: a clock that is set back keeps nobody waiting until it has caught up', async () => {
+  await using world = await openKms();
+  let now = START;
+  const rates = new Rates(() => now);
+  const call = world.callOf(world.root);
+  rates.countCall(call, 'CreateKey');
+  now = new Date(START.getTime() - 3600 * SECOND_MS);
+  rates.countCall(call, 'CreateKey');
+  now = new Date(now.getTime() + SECOND_MS);
+  for (let turn = 0; turn < 5; turn++) rates.countCall(call, 'CreateKey');
+  assert.throws(() => rates.countCall(call, 'CreateKey'), { reason: 'throttled' });
+});
+
 test('kms 28.5: an account that has used up its calls does not keep EC2 from giving its grants back', async () => {
   await using world = await openKms({ throttled: true });
   const key = (await world.as(world.root, 'CreateKey', {})).KeyMetadata!.Arn as Arn;
