@@ -304,6 +304,24 @@ describe('judging', () => {
   });
 });
 
+describe('an account that an image is shared with', () => {
+  const images = [
+    {
+      ...{ id: 'ami-1', owner: OWNER, state: 'available', public: false, devices: [] },
+      shares: [{ kind: 'account', value: '777788889999' } as const],
+    },
+  ];
+  const said = (more: Partial<Estate>) =>
+    judge(estate({ images }, more)).findings.find(({ check }) => check === 'ING-SHR-005')?.detail ?? '';
+
+  it('is called no member only where the members could be seen', () => {
+    assert.match(said({ organization }), /neither a member nor trusted/);
+    assert.match(said({ organization: 'none' }), /neither a member nor trusted/);
+    const notSeen = [{ account: OWNER, region: REGION, part: 'organization' as const, call: 'x:Y', reason: 'denied' }];
+    assert.match(said({ organization: undefined, notSeen }), /could not be seen/);
+  });
+});
+
 describe('the mend of a key that consumers cannot use', () => {
   const THIRD = '777788889999';
   const sealed = { id: 'snap-1', encrypted: true, key: ARN, shares: [] };

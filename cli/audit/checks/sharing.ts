@@ -52,6 +52,13 @@ function outsideShares(shares: readonly Share[] | undefined, estate: EstateIndex
   });
 }
 
+/** An organization that could not be seen makes nobody a stranger: the sharing is told, and what is not known of it. */
+function whyOutside({ estate }: EstateIndex): string {
+  return estate.organization === undefined
+    ? 'not trusted; whether that is within the organization could not be seen'
+    : 'neither a member nor trusted';
+}
+
 export const SHARING_CHECKS: readonly Check[] = [
   {
     id: 'ING-SHR-001',
@@ -153,7 +160,7 @@ export const SHARING_CHECKS: readonly Check[] = [
         return [
           {
             resource: imageResource(place.region, image.id, image.name),
-            detail: `It is shared with ${describeShares(outside)}, neither a member nor trusted.`,
+            detail: `It is shared with ${describeShares(outside)}, ${whyOutside(estate)}.`,
             evidence: { outside },
             mend: unshareImage(place.region, image.id, outside),
           },
@@ -175,7 +182,7 @@ export const SHARING_CHECKS: readonly Check[] = [
         return [
           {
             resource: snapshotResource(place.region, id),
-            detail: `It is shared with ${describeShares(outside)}, neither a member nor trusted.`,
+            detail: `It is shared with ${describeShares(outside)}, ${whyOutside(estate)}.`,
             evidence: { outside },
             mend: [unshareSnapshot(place.region, id, ...users)],
           },
