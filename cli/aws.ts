@@ -10,7 +10,10 @@ import { loadSharedConfigFiles } from '@smithy/core/config';
 import type { ConnectionOptions } from './connection-options.ts';
 import { CliError, UsageError } from './error.ts';
 
-type Config = Pick<EC2ClientConfig, 'maxAttempts' | 'profile' | 'region' | 'endpoint' | 'credentials'>;
+type Config = Pick<
+  EC2ClientConfig,
+  'maxAttempts' | 'profile' | 'region' | 'endpoint' | 'credentials' | 'requestHandler'
+>;
 type ClientClass<Client> = new (config: Config) => Client;
 
 /** Clients of one principal in one region, made when they are first asked for; others are derived from it. */
@@ -103,6 +106,9 @@ function renewed<Credentials extends { readonly expiration?: Date }>(read: () =>
   };
 }
 
+/** Open to one host. More than any of the tools asks at a time, who would wait for each other otherwise. */
+const CONNECTIONS = { maxSockets: 128 };
+
 /** Throttles of the EBS direct APIs are ridden out, not reported. */
 const ATTEMPTS_MAX = 10;
 
@@ -119,7 +125,8 @@ export async function connect({ profile, region, endpointUrl }: ConnectionOption
     ...(region === undefined ? {} : { region }),
     ...(endpoint === undefined ? {} : { endpoint }),
   };
-  const sts = new STSClient(config);
+  const requestHandler = { httpAgent: CONNECTIONS, httpsAgent: CONNECTIONS };
+  const sts = new STSClient({ ...config, requestHandler });
   let found: string;
   try {
     found = await sts.config.region();
@@ -136,7 +143,8 @@ export async function connect({ profile, region, endpointUrl }: ConnectionOption
       { cause },
     );
   }
-  return new Aws(found, config);
+  // One pool of connections for the clients of all accounts and regions: an organization has thousands of them.
+  return new Aws(found, { ...config, requestHandler: sts.config.requestHandler });
 }
 
 /** `endpoint_url` of the profile in use, from either file: the SDK by itself looks for it in the configuration only. */

@@ -1,7 +1,8 @@
 /** What launches of the consumers will be sealed under, foreseen from the settings of their accounts. */
+
+import { mapBounded } from '../bounded.ts';
 import { type DeviceRequest, effectiveDevices } from '../foresee/devices.ts';
 import { findKey, isEbsManagedAlias, keyProblem } from '../foresee/key.ts';
-import { mapBounded } from './bounded.ts';
 import { encryptionOf } from './image-steps.ts';
 import { readDefaults } from './published.ts';
 import { type Context, consumersOf, type RegionState } from './region-plan.ts';

@@ -1,7 +1,8 @@
 /** Doing what a plan says: region beside region, stage after stage, and a region that fails stops no other. */
+
+import { mapBounded } from '../bounded.ts';
 import { CliError, describeFailure, InterruptedError } from '../error.ts';
 import type { Report } from '../report.ts';
-import { mapBounded } from './bounded.ts';
 import type { Plan } from './plan.ts';
 import { failing, type Proof, prove } from './prove.ts';
 import { type Run, STAGES, type Stage, type Step } from './step.ts';

@@ -1,9 +1,9 @@
 /** From the manifest and what is there now to the steps that remain. Nothing is changed here. */
 import { stat } from 'node:fs/promises';
 import type { Aws } from '../aws.ts';
+import { mapBounded } from '../bounded.ts';
 import { describeFailure } from '../error.ts';
 import type { DeviceRequest } from '../foresee/devices.ts';
-import { mapBounded } from './bounded.ts';
 import { cleanStep, deleteSnapshotStep, deprecateStep, encryptionOf, removeStep, stagingStep } from './image-steps.ts';
 import { foreseeLaunches, type Launch } from './launches.ts';
 import type { Manifest } from './manifest.ts';

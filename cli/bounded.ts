@@ -1,5 +1,5 @@
 /** Work on many things side by side, so many at a time. */
-import { inLanes } from '../ebs/lanes.ts';
+import { inLanes } from './ebs/lanes.ts';
 
 /** Results in the order of `items`; the first failure stops what has not begun, and is thrown. */
 export async function mapBounded<Item, Result>(
