@@ -8,6 +8,7 @@ import type { ConditionValue } from '../../policy/decision.ts';
 import { compilePolicy } from '../../policy/document.ts';
 import { matchPolicy, type NamedPolicy } from '../../policy/evaluate.ts';
 import type { PrincipalView } from '../../policy/principals.ts';
+import { partitionOf } from './arns.ts';
 import type { KeyFacts, Organization } from './model.ts';
 
 /** `unknown`: it hangs on something that an audit cannot know, such as tags of a principal, or the policy was not seen. */
@@ -71,13 +72,14 @@ const PRINCIPAL_ARN = /arn:[\w-]+:iam::(\d{12}):(user|role)\/[\w+=,.@/-]+/g;
 
 /** The root of the account, a role of no special name, those that services launch with, and those named anywhere. */
 function candidates(key: KeyFacts, account: string): PrincipalView[] {
-  const root = `arn:aws:iam::${account}:root`;
+  const partition = partitionOf(key.region);
+  const root = `arn:${partition}:iam::${account}:root`;
   const named = [key.policy ?? '', ...(key.grants ?? []).map(({ grantee }) => grantee)]
     .join('\n')
     .matchAll(PRINCIPAL_ARN);
   const roles = ['role/any', 'role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling'];
   const arns = new Set([
-    ...roles.map((role) => `arn:aws:iam::${account}:${role}`),
+    ...roles.map((role) => `arn:${partition}:iam::${account}:${role}`),
     ...[...named].flatMap(([arn, owner]) => (owner === account ? [arn] : [])),
   ]);
   return [
@@ -91,7 +93,8 @@ function principalView(accountId: string, principalArn: string): PrincipalView {
   if (principalArn.includes(':user/')) {
     return { accountId, type: 'User', arn: principalArn, principalArn, uniqueId: 'AIDAAUDITAUDITAUDIT2' };
   }
-  const arn = `arn:aws:sts::${accountId}:assumed-role/${name}/session`;
+  const partition = principalArn.split(':')[1];
+  const arn = `arn:${partition}:sts::${accountId}:assumed-role/${name}/session`;
   return { accountId, type: 'AssumedRole', arn, principalArn, uniqueId: 'AROAAUDITAUDITAUDIT2' };
 }
 
@@ -169,7 +172,7 @@ const OPEN_ACTIONS = [
 export function openTo(key: KeyFacts): { readonly actions: string[]; readonly statements: string[] } | undefined {
   const policy = readPolicy(key);
   if (!policy) return undefined;
-  const principal = principalView(STRANGER, `arn:aws:iam::${STRANGER}:role/stranger`);
+  const principal = principalView(STRANGER, `arn:${partitionOf(key.region)}:iam::${STRANGER}:role/stranger`);
   const actions: string[] = [];
   const statements = new Set<string>();
   for (const action of OPEN_ACTIONS) {

@@ -41,7 +41,8 @@ export interface Examined {
 export async function examine(views: Views, question: Question, ledger: Ledger): Promise<Examined> {
   const { subject } = question;
   refuseStrays(question);
-  const principal = question.as === undefined ? callerOf(views) : readPrincipal(question.as, views.account);
+  const principal =
+    question.as === undefined ? callerOf(views) : readPrincipal(question.as, views.account, views.partition);
   const hint = question.error === undefined ? undefined : hintOf(question.error);
   if (question.error !== undefined && !hint) ledger.notSeen('the error text is not one that the doctor knows');
   if (hint?.mistake) {

@@ -157,7 +157,7 @@ async function keyForConsumer(found: Case, keyArn: string, consumer: string): Pr
   const { ledger, views, principal } = found;
   const policy = await keyPolicy(views, keyArn);
   if (!policy.seen) return ledger.notSeen(policy);
-  const root = readPrincipal(consumer, consumer);
+  const root = readPrincipal(consumer, consumer, views.partition);
   const verdicts = await keyAccess(views, {
     principal: root,
     key: { arn: keyArn, account: principal.account },

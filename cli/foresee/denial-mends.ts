@@ -68,7 +68,7 @@ async function foreignServiceRole(views: Views, { principal, keyArn }: Denied, k
   const grant = grantMend(keyArn, principal.arn, principal.account);
   const policy = await keyPolicyOf(views, keyArn);
   if (policy?.includes(principal.account)) return [grant];
-  const root = `arn:aws:iam::${principal.account}:root`;
+  const root = `arn:${keyArn.split(':')[1]}:iam::${principal.account}:root`;
   const statements = ebsUseStatements({
     side: 'target',
     regions: [views.region],

@@ -25,16 +25,16 @@ const SERVICE_LINKED: Readonly<Record<string, string>> = {
 
 /**
  * Reads what a user gives for a principal: an ARN, an account id (its root user), or `autoscaling`, `spot`, `spotfleet`
- * for the service-linked role of `account`.
+ * for the service-linked role of `account`, whose partition is `aws` unless told.
  *
  * @throws {UsageError} for anything else.
  */
-export function readPrincipal(text: string, account: string): Principal {
+export function readPrincipal(text: string, account: string, partition = 'aws'): Principal {
   const linked = Object.hasOwn(SERVICE_LINKED, text) ? SERVICE_LINKED[text] : undefined;
-  const whole = linked ? `arn:aws:iam::${account}:role/aws-service-role/${linked}` : text;
+  const whole = linked ? `arn:${partition}:iam::${account}:role/aws-service-role/${linked}` : text;
   const root = accountOfPrincipal(whole);
   if (root !== undefined) {
-    const arn = whole === root ? `arn:aws:iam::${root}:root` : whole;
+    const arn = whole === root ? `arn:${partition}:iam::${root}:root` : whole;
     return { kind: 'root', account: root, arn, name: 'root' };
   }
   const parts = parseArn(whole);

@@ -46,6 +46,11 @@ export class Views {
     return new Views(own, await own.identity(), seen);
   }
 
+  /** `aws`, `aws-cn` or `aws-us-gov`. */
+  get partition(): string {
+    return this.arn.split(':')[1] ?? 'aws';
+  }
+
   get region(): string {
     return this.own.region;
   }

@@ -119,7 +119,7 @@ async function deniedReaders(views: Views, keyArn: string, readers: readonly Rea
       continue;
     }
     const verdicts = await keyAccess(views, {
-      principal: readPrincipal(account, account),
+      principal: readPrincipal(account, account, views.partition),
       key: { arn: keyArn, account: views.account },
       actions: ['kms:ReEncryptFrom', 'kms:CreateGrant'],
     });

@@ -4,13 +4,13 @@
  */
 import { type Image, RunInstancesCommand } from '@aws-sdk/client-ec2';
 import { parseArn } from '../../policy/arn.ts';
+import { mapBounded } from '../bounded.ts';
 import { type DeviceRequest, effectiveDevices } from '../foresee/devices.ts';
 import { findKey, isEbsManagedAlias, keyProblem } from '../foresee/key.ts';
 import { keyAccess, whyUnknown } from '../foresee/key-access.ts';
 import { type KeyNeed, volumeNeeds } from '../foresee/needs.ts';
 import { type Principal, readPrincipal } from '../foresee/principal.ts';
 import { describeUnseen, type Views } from '../foresee/views.ts';
-import { mapBounded } from './bounded.ts';
 import { encryptionOf } from './image-steps.ts';
 import type { Plan } from './plan.ts';
 import { type PublishedImage, readDefaults, readPublished } from './published.ts';
@@ -52,8 +52,8 @@ export async function prove(plan: Plan, signal: AbortSignal): Promise<Proof[]> {
     if (!holder.own && !reachable) return [];
     const image = await imageAt(holder);
     const principals = [
-      readPrincipal(reachable ? sites.roleArn(account) : account, account),
-      ...(manifest.autoScaling ? [readPrincipal('autoscaling', account)] : []),
+      readPrincipal(reachable ? sites.roleArn(account) : account, account, sites.partition),
+      ...(manifest.autoScaling ? [readPrincipal('autoscaling', account, sites.partition)] : []),
     ];
     const views = await sites.views(region, reachable ? [account] : []);
     const there = reachable ? sites.at(account, region) : undefined;
