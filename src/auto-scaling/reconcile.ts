@@ -156,9 +156,10 @@ async function forgetFailures(tx: Tx, groupId: string): Promise<void> {
   await replaceGroup(writing(tx), { ...rest, failures: 0 });
 }
 
+/** What fails while the group waits already was begun with what it waits for, and counts no further. */
 async function noteFailure(ctx: Context, tx: Tx, groupId: string): Promise<void> {
   const group = await findGroup(writing(tx), groupId);
-  if (!group) return;
+  if (!group || isWaiting(ctx, group)) return;
   const { retryMs, retryMsMax } = ctx.rhythm;
   const pause = Math.min(retryMsMax, retryMs * 2 ** group.failures);
   const retryAt = ctx.clock().getTime() + pause;
