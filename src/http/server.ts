@@ -53,25 +53,34 @@ export function createFrontDoor({ wire, pipeline, log }: FrontDoorDeps): FrontDo
       keepAliveTimeout: KEEP_ALIVE_MS,
       noDelay: true,
     },
-    (request, response) => {
-      answer(request, response).catch((error: unknown) => {
-        log.error({ error }, 'a response could not be sent');
-        response.destroy();
-      });
-    },
+    (request, response) => take(request, response, { asksFirst: false }),
   );
+  // `Expect: 100-continue`: whoever is refused by the head need not send the body.
+  server.on('checkContinue', (request, response) => take(request, response, { asksFirst: true }));
   server.maxConnections = LIMITS.connectionsMax;
   server.on('clientError', refuseConnection);
 
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  function take(request: IncomingMessage, response: ServerResponse, { asksFirst }: { asksFirst: boolean }): void {
+    answer(request, response, asksFirst).catch((error: unknown) => {
+      log.error({ error }, 'a response could not be sent');
+      response.destroy();
+    });
+  }
+
+  async function answer(request: IncomingMessage, response: ServerResponse, asksFirst: boolean): Promise<void> {
+    let held = asksFirst;
+    const goOn = () => {
+      if (held) response.writeContinue();
+      held = false;
+    };
     const head = readHead(request);
     if (head.path === '/health' && (head.method === 'GET' || head.method === 'HEAD')) {
       return send(response, health(stopping), stopping);
     }
     const requestId = newUuid();
-    const { result, unread } = await respond(request, head, requestId);
+    const { result, unread } = await respond(request, head, requestId, goOn);
     // A client that is still sending would lose the answer in a reset of its connection.
-    const drained = unread ? await drain(request) : true;
+    const drained = unread ? !held && (await drain(request)) : true;
     if (result) send(response, result, stopping || !drained);
   }
 
@@ -80,6 +89,7 @@ export function createFrontDoor({ wire, pipeline, log }: FrontDoorDeps): FrontDo
     request: IncomingMessage,
     head: ReceivedRequest,
     requestId: string,
+    goOn: () => void,
   ): Promise<{ readonly result?: WireResponse; readonly unread: boolean }> {
     const encoding = head.headers['content-encoding'];
     if (encoding !== undefined && encoding !== 'identity') {
@@ -97,6 +107,7 @@ export function createFrontDoor({ wire, pipeline, log }: FrontDoorDeps): FrontDo
         if (refused) return { result: refused, unread: true };
         giveBack = await budget.take(bytes, gone.signal);
       }
+      if (bytes > 0) goOn();
       return await receive(request, head, requestId, bytesMax);
     } catch (error) {
       log.debug({ requestId, error }, 'a request was not completed');

@@ -308,6 +308,31 @@ test('a presigned GetCallerIdentity is served by GET, once it is signed (authz 9
   assert.match(await changed.text(), /SignatureDoesNotMatch/);
 });
 
+test('who asks before sending a body is told to go on, or is refused without having sent it', async () => {
+  await using door = await openDoor(services());
+  const begin = async (accessKeyId: string, length: number) => {
+    const time = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
+    const scope = `${accessKeyId}/${time.slice(0, 8)}/eu-central-1/kms/aws4_request`;
+    const authorization = `AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=host;x-amz-date, Signature=${'0'.repeat(64)}`;
+    const socket = connect(door.port, '127.0.0.1');
+    socket.write(
+      `POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target: TrentService.Encrypt\r\nX-Amz-Date: ${time}\r\n` +
+        `Authorization: ${authorization}\r\nExpect: 100-continue\r\nContent-Length: ${length}\r\n\r\n`,
+    );
+    let said = '';
+    for await (const part of socket) {
+      const first = said === '';
+      said += part;
+      if (first && said.includes('100 Continue')) socket.write(Buffer.alloc(length));
+      if (/Exception/.test(said)) break;
+    }
+    return said;
+  };
+  assert.match(await begin('AKIANOBODY', 100_000), /^HTTP\/1\.1 400 [^]*Connection: close[^]*UnrecognizedClient/i);
+  assert.match(await begin('AKIANOBODY', 1e12), /^HTTP\/1\.1 4[^]*Connection: close/i);
+  assert.match(await begin(ACCESS_KEY.accessKeyId, 100_000), /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 400 /);
+});
+
 test('where callers cannot be looked up, a request with a small body and one with a large one are answered', async () => {
   const credentials = { find: () => Promise.reject(new Error('the database is gone')) };
   await using door = await openDoor(services(), { credentials });
