@@ -328,8 +328,8 @@ test('who asks before sending a body is told to go on, or is refused without hav
     }
     return said;
   };
-  assert.match(await begin('AKIANOBODY', 100_000), /^HTTP\/1\.1 400 [^]*Connection: close[^]*UnrecognizedClient/i);
-  assert.match(await begin('AKIANOBODY', 1e12), /^HTTP\/1\.1 4[^]*Connection: close/i);
+  assert.match(await begin('AKIANOBODY', 100_000), /^HTTP\/1\.1 400 .*Connection: close.*UnrecognizedClient/is);
+  assert.match(await begin('AKIANOBODY', 1e12), /^HTTP\/1\.1 4.*Connection: close/is);
   assert.match(await begin(ACCESS_KEY.accessKeyId, 100_000), /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 400 /);
 });
 
