@@ -7,6 +7,7 @@ import { applyMend, type Mend } from '../foresee/mend.ts';
 import { Views } from '../foresee/views.ts';
 import { interruptSignal } from '../interrupt.ts';
 import { Report } from '../report.ts';
+import { settling } from '../settling.ts';
 import { Ledger } from './diagnosis.ts';
 import { type Examined, examine, type Question } from './examine.ts';
 import { type Applied, diagnosisDocument, diagnosisText } from './show.ts';
@@ -26,17 +27,22 @@ export async function diagnose(subject: string, options: DoctorOptions): Promise
   if (options.yes && !options.fix) throw new UsageError('--yes is for --fix.');
   const report = new Report(options);
   const own = await connect(options);
-  let views = await Views.of(own, ...(await furtherEyes(own, options)));
+  const views = await Views.of(own, ...(await furtherEyes(own, options)));
   const question: Question = { ...options, subject };
   const applied: Applied[] = [];
   const done = new Set<string>();
   const signal = options.fix ? interruptSignal() : undefined;
-  for (;;) {
+  const lookOnce = async () => {
     const ledger = new Ledger(report);
-    const examined = await examine(views, question, ledger);
+    return { examined: await examine(views.anew(), question, ledger), ledger };
+  };
+  // What was just mended may not be seen as such at once.
+  const look = () => settling(lookOnce, ({ ledger }) => !done.has(firstMend(ledger)?.commands ?? ''), signal);
+  for (;;) {
+    const { examined, ledger } = await look();
     const end = (note?: string) => conclude(report, subject, examined, ledger, applied, note);
     const [finding] = ledger.findings;
-    const mend = finding?.mends[0];
+    const mend = firstMend(ledger);
     if (!options.fix || !finding || !mend) return end();
     if (signal?.aborted) throw new InterruptedError('Stopped while looking: nothing more was changed.');
     const obstacle = done.has(mend.commands) ? 'it was done, and is not enough' : whyNot(views, mend);
@@ -50,8 +56,11 @@ export async function diagnose(subject: string, options: DoctorOptions): Promise
     report.step(`Done: ${mend.title}`);
     if (signal?.aborted) throw new InterruptedError(`Stopped after "${mend.title}" was done: ask again to go on.`);
     if (COPIES.includes(mend.kind)) return end(`${idIn(results)} is on its way: go on with that.`);
-    views = views.anew();
   }
+}
+
+function firstMend({ findings }: Ledger): Mend | undefined {
+  return findings[0]?.mends[0];
 }
 
 /** Credentials of other accounts, to look and to mend with. */

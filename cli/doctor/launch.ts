@@ -5,7 +5,7 @@ import { ec2Access } from '../foresee/ec2-access.ts';
 import { type DeviceOverride, devicesOf, ebsDefaultsOf, sourceOf } from '../foresee/images.ts';
 import { type Mend, requestMend } from '../foresee/mend.ts';
 import { volumeNeeds } from '../foresee/needs.ts';
-import { accountInArnMend, identityPolicyMend } from '../foresee/policy-mends.ts';
+import { accountInArnMend, identityPolicyMend, serviceLinkedRoleMend } from '../foresee/policy-mends.ts';
 import { lookUpPrincipal } from '../foresee/principal.ts';
 import type { Case } from './diagnosis.ts';
 import { usableImage } from './image.ts';
@@ -44,7 +44,7 @@ export async function checkPrincipal({ views, principal, ledger }: Case): Promis
       title: `${principal.arn} does not exist`,
       symptom: linked ? 'The service makes its role at its first use.' : 'Nobody can act as it.',
       principal: principal.arn,
-      details: [],
+      mends: linked ? [serviceLinkedRoleMend(principal)] : [],
     });
   } else ledger.ok(`${principal.arn} exists`);
 }

@@ -11,7 +11,7 @@ import {
 } from './image-mends.ts';
 import { cancelDeletionMend, enableKeyMend, grantMend, keyPolicyMend } from './key-mends.ts';
 import { commandText, type Mend, quoted } from './mend.ts';
-import { identityPolicyMend, narrowMend } from './policy-mends.ts';
+import { identityPolicyMend, narrowMend, serviceLinkedRoleMend } from './policy-mends.ts';
 import { readPrincipal } from './principal.ts';
 import { ebsUseStatements, sidOf, withStatements } from './statements.ts';
 import { block } from './terraform.ts';
@@ -46,6 +46,15 @@ const EVERY: readonly Mend[] = [
 ];
 
 describe('mends', () => {
+  it('a service-linked role is made by the name of its service, and by its suffix where it has one', () => {
+    const role = readPrincipal('autoscaling', ACCOUNT);
+    const create = 'aws iam create-service-linked-role --aws-service-name autoscaling.amazonaws.com';
+    assert.equal(serviceLinkedRoleMend(role).commands, create);
+    const { arn, name } = role;
+    const golden = { ...role, arn: `${arn}_golden`, name: `${name}_golden` };
+    assert.equal(serviceLinkedRoleMend(golden).commands, `${create} --custom-suffix golden`);
+  });
+
   it('HCL takes no template, of either kind, out of a text', () => {
     assert.match(block('x', { name: ['a $', '{b} %{c} $d 5%'].join('') }), /"a \$\$\{b\} %%\{c\} \$d 5%"/);
   });

@@ -1,6 +1,7 @@
-/** Mends of IAM and control policies. */
+/** Mends of IAM, and of control policies. */
 import {
   CreatePolicyVersionCommand,
+  CreateServiceLinkedRoleCommand,
   IAMClient,
   PutGroupPolicyCommand,
   PutRolePolicyCommand,
@@ -64,6 +65,29 @@ function putInline(
   };
   const operation = { user: 'PutUserPolicy', role: 'PutRolePolicy', group: 'PutGroupPolicy' }[kind];
   return { service: 'iam', operation, input: inputs[kind], send: send[kind] };
+}
+
+/** Makes the role that a service launches with, as its first use would. */
+export function serviceLinkedRoleMend({ arn, account, name }: Principal): Mend {
+  const CustomSuffix = name.split('_')[1];
+  const input = { AWSServiceName: arn.split('/').at(-2), ...(CustomSuffix ? { CustomSuffix } : {}) };
+  return mendOf({
+    kind: 'service-linked-role',
+    title: `Make ${name} in account ${account}`,
+    account,
+    calls: [
+      {
+        service: 'iam',
+        operation: 'CreateServiceLinkedRole',
+        input,
+        send: (aws) => aws.use(IAMClient).send(new CreateServiceLinkedRoleCommand(input)),
+      },
+    ],
+    terraform: block('resource "aws_iam_service_linked_role" "it"', {
+      aws_service_name: input.AWSServiceName,
+      custom_suffix: CustomSuffix,
+    }),
+  });
 }
 
 /** Adds statements to a policy where it is kept: a boundary that leaves something out, for example. */

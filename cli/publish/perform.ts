@@ -3,6 +3,7 @@
 import { mapBounded } from '../bounded.ts';
 import { CliError, describeFailure, InterruptedError } from '../error.ts';
 import type { Report } from '../report.ts';
+import { settling } from '../settling.ts';
 import type { Plan } from './plan.ts';
 import { failing, type Proof, prove } from './prove.ts';
 import { type Run, STAGES, type Stage, type Step } from './step.ts';
@@ -35,7 +36,13 @@ export async function performPlan(plan: Plan, report: Report, signal: AbortSigna
       run,
     );
     await performLanes(plan.steps, before, run);
-    const proofs = await report.waiting('Proving that each consumer can launch it', () => prove(plan, signal));
+    const proofs = await report.waiting('Proving that each consumer can launch it', () =>
+      settling(
+        () => prove(plan, signal),
+        (seen) => failing(seen).length === 0,
+        signal,
+      ),
+    );
     if (failing(proofs).length > 0) throw new UnprovenError(proofs);
     await performLanes(plan.steps, ['template', 'deprecate', 'retire'], run);
     await performSteps(

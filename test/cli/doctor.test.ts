@@ -148,6 +148,18 @@ describe('ingot doctor', { concurrency: 3 }, () => {
     assert.equal(denied.verdict, 'cannot');
   });
 
+  it('P-12: makes the role that a service launches with, then opens the key to it', async () => {
+    const admin = await world.account();
+    const image = await newImage(admin, { KmsKeyArn: await newKey(admin) });
+    const before = await ask(admin, image, '--as', 'spot');
+    assert.equal(before.findings[0]?.fault, 'principal-missing');
+    const created = await doctor.shell(before.findings[0]?.mends[0]?.commands ?? '', admin.credentials);
+    assert.equal(created.code, 0, created.stderr);
+    const fixed = await ask(admin, image, '--as', 'spot', '--fix', '--yes');
+    const kinds = fixed.applied.map(({ finding, mend }) => `${finding.fault} ${mend.kind}`);
+    assert.deepEqual([fixed.findings, kinds], [[], ['F01 key-policy-statement']]);
+  });
+
   it('learns from the trail who made a launch that failed, and asks about the same devices', async () => {
     const admin = await world.account();
     const key = await newKey(admin);
