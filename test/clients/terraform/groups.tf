@@ -36,6 +36,14 @@ resource "aws_kms_key" "nodes" {
   })
 }
 
+# The image lies under another key, which its own policy does not give to the role.
+resource "aws_kms_grant" "nodes" {
+  name              = "nodes"
+  key_id            = aws_kms_key.golden.key_id
+  grantee_principal = aws_iam_service_linked_role.nodes.arn
+  operations        = ["DescribeKey", "ReEncryptFrom"]
+}
+
 resource "aws_launch_template" "nodes" {
   name          = "nodes"
   image_id      = aws_ami.golden.id
@@ -61,6 +69,7 @@ resource "aws_autoscaling_group" "nodes" {
   desired_capacity        = var.release
   vpc_zone_identifier     = data.aws_subnets.default.ids
   service_linked_role_arn = aws_iam_service_linked_role.nodes.arn
+  depends_on              = [aws_kms_grant.nodes]
   launch_template {
     id      = aws_launch_template.nodes.id
     version = aws_launch_template.nodes.latest_version
