@@ -99,8 +99,13 @@ async function openSegment(
   }
   const expected = Buffer.alloc(SEGMENT_HEADER_BYTES);
   encodeSegmentHeader(expected, segment, dataKey.id);
-  const { bytesRead } = await file.read(scratch, 0, SEGMENT_HEADER_BYTES, 0);
-  if (bytesRead === SEGMENT_HEADER_BYTES && expected.equals(scratch.subarray(0, SEGMENT_HEADER_BYTES))) return file;
+  try {
+    const { bytesRead } = await file.read(scratch, 0, SEGMENT_HEADER_BYTES, 0);
+    if (bytesRead === SEGMENT_HEADER_BYTES && expected.equals(scratch.subarray(0, SEGMENT_HEADER_BYTES))) return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
   await file.close();
   return 'segment-header';
 }
