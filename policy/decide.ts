@@ -5,7 +5,7 @@
  * then each filter that exists must allow, and the paths of the resource's kind decide. One reason is reported, the
  * first in the order of 1.2.
  */
-import type { Decision, GrantView } from './decision.ts';
+import type { Decision, GrantView, ProposedGrant } from './decision.ts';
 import { type AccessRequest, type MatchedStatement, matchPolicy, type NamedPolicy } from './evaluate.ts';
 import { grantAllows, grantPrincipalMatch } from './grants.ts';
 import { closerMatch, type PrincipalMatch } from './principals.ts';
@@ -32,7 +32,7 @@ export interface DecisionRequest extends AccessRequest {
   readonly grants?: readonly GrantView[];
   readonly encryptionContext?: Readonly<Record<string, string>>;
   /** For kms:CreateGrant: the grant that is to be made (kms 15.9). */
-  readonly proposedGrant?: Pick<GrantView, 'operations' | 'encryptionContextSubset' | 'encryptionContextEquals'>;
+  readonly proposedGrant?: ProposedGrant;
 }
 
 type Layer = Decision['layer'];

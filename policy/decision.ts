@@ -19,11 +19,19 @@ export interface GrantView {
   readonly operations: readonly string[];
   readonly encryptionContextSubset?: Readonly<Record<string, string>>;
   readonly encryptionContextEquals?: Readonly<Record<string, string>>;
+  /** Resource on whose behalf the call has to be made: aws:SourceArn, which service principals' calls alone have. */
+  readonly sourceArn?: string;
   /** For kms:RetireGrant (kms 15.12): who may retire it whatever the policies say. */
   readonly retiringPrincipal?: string;
   /** For kms:RetireGrant: account that made the grant; the key's owner where absent. */
   readonly issuingAccount?: string;
 }
+
+/** The grant that kms:CreateGrant is to make (kms 15.9). */
+export type ProposedGrant = Pick<
+  GrantView,
+  'operations' | 'encryptionContextSubset' | 'encryptionContextEquals' | 'sourceArn'
+>;
 
 export interface Decision {
   readonly allowed: boolean;

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { compileCondition, variablesOf } from './conditions.ts';
 import { decide } from './decide.ts';
-import type { ConditionValue, GrantView } from './decision.ts';
+import type { ConditionValue, GrantView, ProposedGrant } from './decision.ts';
 import { compilePolicy } from './document.ts';
 import type { NamedPolicy } from './evaluate.ts';
 import type { PrincipalView } from './principals.ts';
@@ -31,7 +31,7 @@ interface Case {
   readonly resourceControl?: readonly (readonly Statements[])[];
   readonly grants?: readonly GrantView[];
   readonly encryptionContext?: Readonly<Record<string, string>>;
-  readonly proposedGrant?: Pick<GrantView, 'operations'>;
+  readonly proposedGrant?: ProposedGrant;
 }
 interface Row {
   readonly operator: string;

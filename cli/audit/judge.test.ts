@@ -122,6 +122,20 @@ describe('whether an account may use a key', () => {
       },
       'no',
     ],
+    [
+      'a grant holds only where a service acts for a resource',
+      {
+        grants: [
+          {
+            id: 'g',
+            grantee: `arn:aws:iam::${OTHER}:role/asg`,
+            operations: ['ReEncryptFrom'],
+            sourceArn: `arn:aws:ec2:eu-central-1:${OTHER}:volume/*`,
+          },
+        ],
+      },
+      'no',
+    ],
     ['the policy was not seen', { policy: undefined } as unknown as Partial<KeyFacts>, 'unknown'],
     ['it is the AWS managed key (D-8)', { manager: 'AWS' }, 'no'],
   ];

@@ -129,6 +129,7 @@ export interface GrantFacts {
   readonly operations: readonly string[];
   readonly encryptionContextSubset?: Readonly<Record<string, string>>;
   readonly encryptionContextEquals?: Readonly<Record<string, string>>;
+  readonly sourceArn?: string;
 }
 
 export interface KeyFacts extends Place {

@@ -159,12 +159,14 @@ function rotates(key: KeyFacts): boolean {
   return key.symmetric && key.origin === 'AWS_KMS' && key.multiRegion !== 'REPLICA' && key.state === 'Enabled';
 }
 
-function grantFacts({ GrantId, GranteePrincipal, Operations, Constraints }: GrantListEntry): GrantFacts {
+function grantFacts(grant: GrantListEntry): GrantFacts {
+  const { GrantId, GranteePrincipal, GranteeServicePrincipal, Operations, Constraints } = grant;
   return {
     id: GrantId ?? '',
-    grantee: GranteePrincipal ?? '',
+    grantee: GranteePrincipal ?? GranteeServicePrincipal ?? '',
     operations: Operations ?? [],
     ...(Constraints?.EncryptionContextSubset ? { encryptionContextSubset: Constraints.EncryptionContextSubset } : {}),
     ...(Constraints?.EncryptionContextEquals ? { encryptionContextEquals: Constraints.EncryptionContextEquals } : {}),
+    ...(Constraints?.SourceArn ? { sourceArn: Constraints.SourceArn } : {}),
   };
 }

@@ -23,8 +23,19 @@ export interface EbsCall {
   readonly keyTags?: Readonly<Record<string, string>>;
 }
 
-/** Never there: the call comes from AWS, not from the caller's address (K-12). */
-const NEVER = ['aws:sourceip', 'aws:sourcevpc', 'aws:sourcevpce', 'aws:vpcsourceip', 'kms:requestalias'];
+/**
+ * Never there: the call comes from AWS, not from the caller's address (K-12), and it is in the name of the caller, not
+ * of a service that acts for a resource (authorization-and-wire 5.5).
+ */
+const NEVER = [
+  'aws:sourceip',
+  'aws:sourcevpc',
+  'aws:sourcevpce',
+  'aws:vpcsourceip',
+  'aws:sourceaccount',
+  'aws:sourcearn',
+  'kms:requestalias',
+];
 
 /** Condition keys that a call of EBS cannot meet whatever the caller does. */
 export function cannotBeMet(key: string): boolean {

@@ -124,15 +124,21 @@ export function keyGrants(views: Views, keyArn: string): Promise<Seen<GrantView[
         const grants: GrantView[] = [];
         for await (const page of paginateListGrants({ client: aws.inRegion(region).kms }, { KeyId: keyArn })) {
           for (const grant of page.Grants ?? []) {
-            const { EncryptionContextSubset: subset, EncryptionContextEquals: equals } = grant.Constraints ?? {};
+            const {
+              EncryptionContextSubset: subset,
+              EncryptionContextEquals: equals,
+              SourceArn,
+            } = grant.Constraints ?? {};
+            const retiring = grant.RetiringPrincipal ?? grant.RetiringServicePrincipal;
             const issuer = accountIn(grant.IssuingAccount);
             grants.push({
               grantId: grant.GrantId ?? '',
-              granteePrincipal: grant.GranteePrincipal ?? '',
+              granteePrincipal: grant.GranteePrincipal ?? grant.GranteeServicePrincipal ?? '',
               operations: grant.Operations ?? [],
               ...(subset ? { encryptionContextSubset: subset } : {}),
               ...(equals ? { encryptionContextEquals: equals } : {}),
-              ...(grant.RetiringPrincipal ? { retiringPrincipal: grant.RetiringPrincipal } : {}),
+              ...(SourceArn ? { sourceArn: SourceArn } : {}),
+              ...(retiring ? { retiringPrincipal: retiring } : {}),
               ...(issuer ? { issuingAccount: issuer } : {}),
             });
           }

@@ -3,7 +3,7 @@
  * or a {@link Denied} is thrown. Policies are gathered by `identity/`, judged by the pure evaluator of `policy/`.
  */
 
-import type { ConditionValues, Decision, GrantView } from '../../policy/decision.ts';
+import type { ConditionValues, Decision, GrantView, ProposedGrant } from '../../policy/decision.ts';
 import { Refusal } from '../errors.ts';
 import type { AccountId, Arn } from '../ids.ts';
 import type { Call } from './caller.ts';
@@ -26,7 +26,7 @@ export interface ResourceRef {
   /** For grants: the encryption context of the request. */
   readonly encryptionContext?: Readonly<Record<string, string>>;
   /** For kms:CreateGrant: the grant to be made. A caller who may only by grant must stay within it (kms 15.9). */
-  readonly proposedGrant?: Pick<GrantView, 'operations' | 'encryptionContextSubset' | 'encryptionContextEquals'>;
+  readonly proposedGrant?: ProposedGrant;
   /** An AWS managed KMS key: resource control policies do not apply (authorization-and-wire 1.4). */
   readonly awsManaged?: boolean;
 }

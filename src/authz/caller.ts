@@ -45,6 +45,8 @@ export interface Call {
   readonly sourceIp?: string;
   readonly userAgent: string;
   readonly secureTransport: boolean;
+  /** Resource for which a service principal calls by itself: aws:SourceArn (5.5). */
+  readonly sourceArn?: Arn;
   /** kms:ViaService, for example `ec2.us-east-1.amazonaws.com`; also makes aws:ViaAWSService true. */
   readonly viaService?: string;
   /** The service as CloudTrail names it in `userIdentity.invokedBy`, for example `ebs.amazonaws.com`. */

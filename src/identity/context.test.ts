@@ -47,8 +47,9 @@ function callBy(caller: Caller): Call {
   return { caller, region, requestId: 'r', now: NOW, sourceIp: '192.0.2.1', userAgent: 'cli', secureTransport: true };
 }
 
+const VOLUME_ARN = `arn:aws:ec2:eu-central-1:${ACCOUNT}:volume/vol-1` as Arn;
 const VOLUME: ResourceRef = {
-  arn: `arn:aws:ec2:eu-central-1:${ACCOUNT}:volume/vol-1` as Arn,
+  arn: VOLUME_ARN,
   tags: { Env: 'prod' },
 };
 const KEY: ResourceRef = {
@@ -128,7 +129,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     },
   ],
   'a service principal (authz 2.9, 5.5)': [
-    callBy(serviceCaller(ACCOUNT, 'ec2.amazonaws.com')),
+    { ...callBy(serviceCaller(ACCOUNT, 'ec2.amazonaws.com')), sourceArn: VOLUME_ARN },
     'sts:AssumeRole',
     { arn: `arn:aws:iam::${ACCOUNT}:role/r` as Arn, kind: 'role' },
     {
@@ -138,6 +139,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       'aws:principaltype': undefined,
       'aws:principalisawsservice': true,
       'aws:sourceaccount': ACCOUNT,
+      'aws:sourcearn': VOLUME_ARN,
     },
   ],
   'forwarded by EC2 (authz 5.2, 5.5, 5.7, 5.8, 6.11)': [

@@ -81,6 +81,8 @@ export function contextOf(
       case 'aws:sourceaccount':
         // Only a service principal acts for somebody else (5.5).
         return caller.service === undefined ? undefined : caller.accountId;
+      case 'aws:sourcearn':
+        return caller.service === undefined ? undefined : call.sourceArn;
       case 'aws:sourceidentity':
         return caller.session?.sourceIdentity;
       case 'aws:resourceaccount':

@@ -59,11 +59,11 @@ export function createInstanceRoles(deps: InstanceRolesDeps): InstanceRoles {
       now: deps.clock(),
       userAgent: 'ec2.amazonaws.com',
       secureTransport: true,
+      sourceArn: ec2Arn(instance.region, role.accountId, 'instance', instance.id),
     };
     const resource = { arn: role.arn, accountId: role.accountId, kind: 'role', policy: role.trustPolicy } as const;
     const permit = await deps.authorizer.authorize(call, 'sts:AssumeRole', resource, {
       'sts:RoleSessionName': instance.id,
-      'aws:SourceArn': ec2Arn(instance.region, role.accountId, 'instance', instance.id),
     });
     const details = { name: instance.id, policies: [], policyArns: [], tags: {}, transitiveTagKeys: [] };
     return deps.sessions.assumeRole(permit, role, details, SESSION_SECONDS);

@@ -1,18 +1,10 @@
 /** What a decision on kms:CreateGrant looks at (kms 24, authorization-and-wire 6.11). */
 import type { Call } from '../authz/caller.ts';
 import type { AccessRequest } from './access.ts';
-import type { GrantConstraints } from './records.ts';
+import type { NewGrant } from './grants.ts';
 
-export function createGrantConditions(
-  call: Call,
-  grant: {
-    readonly granteePrincipal: string;
-    readonly retiringPrincipal?: string;
-    readonly operations: readonly string[];
-    readonly constraints: GrantConstraints;
-  },
-): AccessRequest {
-  const { encryptionContextSubset: subset, encryptionContextEquals: equals } = grant.constraints;
+export function createGrantConditions(call: Call, grant: NewGrant): AccessRequest {
+  const { encryptionContextSubset: subset, encryptionContextEquals: equals, sourceArn } = grant.constraints;
   const pairs = equals ?? subset;
   return {
     ...(pairs ? { encryptionContext: pairs } : {}),
@@ -20,9 +12,12 @@ export function createGrantConditions(
     conditions: {
       ...forAwsResource(call),
       'kms:GranteePrincipal': grant.granteePrincipal,
+      'kms:GranteeServicePrincipal': grant.granteeServicePrincipal,
       'kms:RetiringPrincipal': grant.retiringPrincipal,
+      'kms:RetiringServicePrincipal': grant.retiringServicePrincipal,
       'kms:GrantOperations': grant.operations,
       'kms:GrantConstraintType': equals ? 'EncryptionContextEquals' : subset ? 'EncryptionContextSubset' : undefined,
+      'kms:GrantConstraintSourceArn': sourceArn,
     },
   };
 }

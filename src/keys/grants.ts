@@ -21,14 +21,23 @@ const GRANTS_PER_KEY_MAX = 50_000;
 const TOKEN_FIELDS: Fields = [['purpose', 'kms-grant-token']];
 const TOKEN_SALT_BYTES = 16;
 
-export interface NewGrant {
+/** To one grantee, and retired by at most one: a principal, or a service by the name of its service principal. */
+export type NewGrant = {
   readonly name?: string;
-  /** Principal ARN, or a service principal where a service makes the grant. */
-  readonly granteePrincipal: string;
-  readonly retiringPrincipal?: string;
   readonly operations: readonly string[];
   readonly constraints: GrantConstraints;
-}
+} & (
+  | {
+      /** Principal ARN, or a service principal where a service makes the grant. */
+      readonly granteePrincipal: string;
+      readonly granteeServicePrincipal?: undefined;
+    }
+  | { readonly granteeServicePrincipal: string; readonly granteePrincipal?: undefined }
+) &
+  (
+    | { readonly retiringPrincipal?: string; readonly retiringServicePrincipal?: undefined }
+    | { readonly retiringServicePrincipal: string; readonly retiringPrincipal?: undefined }
+  );
 
 /** Records a new grant where it is needed, in the transaction that makes it: no crash leaves a grant nobody knows. */
 export type KeepGrant = (tx: Tx, grantId: string) => Promise<void>;
@@ -36,7 +45,13 @@ export type KeepGrant = (tx: Tx, grantId: string) => Promise<void>;
 export interface GrantFilter {
   readonly grantId?: string;
   readonly granteePrincipal?: string;
+  readonly granteeServicePrincipal?: string;
 }
+
+/** Who may retire the grants that are asked for. */
+export type Retiring =
+  | { readonly retiringPrincipal: string; readonly retiringServicePrincipal?: undefined }
+  | { readonly retiringServicePrincipal: string; readonly retiringPrincipal?: undefined };
 
 /** A grant with its principals as callers know them. */
 export interface ShownGrant extends Omit<GrantRecord, 'issuingAccount'> {
@@ -94,12 +109,13 @@ export function grantMethods({ store, principals, tokenKeys, clock }: KeyParts) 
       grant: NewGrant,
       options: { readonly dryRun?: boolean; readonly keep?: KeepGrant } = {},
     ): Promise<{ grantId: string; grantToken: string }> {
-      const grantee = await storablePrincipal(permit, grant.granteePrincipal);
+      const grantee = grant.granteeServicePrincipal ?? (await storablePrincipal(permit, grant.granteePrincipal));
       const retiring =
-        grant.retiringPrincipal === undefined ? undefined : await storablePrincipal(permit, grant.retiringPrincipal);
+        grant.retiringServicePrincipal ??
+        (grant.retiringPrincipal === undefined ? undefined : await storablePrincipal(permit, grant.retiringPrincipal));
       const issuingAccount = callOf(permit).caller.accountId;
       const fingerprint =
-        grant.name === undefined ? null : fingerprintOf(grant.name, { ...grant, grantee, retiring, issuingAccount });
+        grant.name === undefined ? null : fingerprintOf(grant.name, grant, { grantee, retiring, issuingAccount });
       return store.write(async (tables, tx) => {
         const key = await readKey(tables, permit.resource);
         if (!key) throw refuse('key-not-found', { arn: permit.resource });
@@ -129,7 +145,9 @@ export function grantMethods({ store, principals, tokenKeys, clock }: KeyParts) 
             grant_id: grantId,
             name: grant.name ?? null,
             grantee,
+            grantee_is_service: grant.granteeServicePrincipal === undefined ? 0 : 1,
             retiring: retiring ?? null,
+            retiring_is_service: grant.retiringServicePrincipal === undefined ? 0 : 1,
             issuing_account: issuingAccount,
             operations: JSON.stringify([...new Set(grant.operations)]),
             constraints: JSON.stringify(grant.constraints),
@@ -207,30 +225,41 @@ export function grantMethods({ store, principals, tokenKeys, clock }: KeyParts) 
       if (filter.grantId !== undefined) query = query.where('grant_id', '=', filter.grantId);
       if (filter.granteePrincipal !== undefined) {
         const stored = await principals.canonicalizePrincipal(filter.granteePrincipal);
-        query = query.where('grantee', 'in', [filter.granteePrincipal, ...(stored === undefined ? [] : [stored])]);
+        query = query
+          .where('grantee', 'in', [filter.granteePrincipal, ...(stored === undefined ? [] : [stored])])
+          .where('grantee_is_service', '=', 0);
+      }
+      if (filter.granteeServicePrincipal !== undefined) {
+        query = query.where('grantee', '=', filter.granteeServicePrincipal).where('grantee_is_service', '=', 1);
       }
       return pageOf(await query.execute(), page.limit, show);
     },
 
-    /** Grants in the Region, on keys of any account, that this principal may retire (15.15). */
+    /**
+     * Grants in the Region that this principal may retire, on keys of any account (15.15). A service is nobody's own:
+     * an account learns of what a service may retire on the account's keys.
+     */
     async listRetirableGrants(
       permit: Permit<'kms:ListRetirableGrants'>,
-      retiringPrincipal: string,
+      { retiringPrincipal, retiringServicePrincipal }: Retiring,
       page: PageRequest,
     ): Promise<Page<ShownGrant>> {
-      const stored = (await principals.canonicalizePrincipal(retiringPrincipal)) ?? retiringPrincipal;
-      const rows = await store
+      const stored =
+        retiringServicePrincipal ?? (await principals.canonicalizePrincipal(retiringPrincipal)) ?? retiringPrincipal;
+      const { region, caller } = callOf(permit);
+      let query = store
         .read()
         .selectFrom('keys_grant')
         .innerJoin('keys_key', 'keys_key.arn', 'keys_grant.key_arn')
         .selectAll('keys_grant')
-        .where('keys_key.region', '=', callOf(permit).region)
+        .where('keys_key.region', '=', region)
         .where('keys_grant.retiring', '=', stored)
+        .where('keys_grant.retiring_is_service', '=', retiringServicePrincipal === undefined ? 0 : 1)
         .where('keys_grant.grant_id', '>', page.after ?? '')
         .orderBy('keys_grant.grant_id')
-        .limit(page.limit + 1)
-        .execute();
-      return pageOf(rows, page.limit, show);
+        .limit(page.limit + 1);
+      if (retiringServicePrincipal !== undefined) query = query.where('keys_key.account_id', '=', caller.accountId);
+      return pageOf(await query.execute(), page.limit, show);
     },
   };
 }
@@ -254,18 +283,23 @@ function isServicePrincipal(principal: string): boolean {
 
 function fingerprintOf(
   name: string,
-  grant: Omit<NewGrant, 'name'> & { grantee: string; retiring: string | undefined; issuingAccount: string },
+  grant: NewGrant,
+  stored: { grantee: string; retiring: string | undefined; issuingAccount: string },
 ): string {
-  const { encryptionContextSubset: subset, encryptionContextEquals: equals } = grant.constraints;
+  const { encryptionContextSubset: subset, encryptionContextEquals: equals, sourceArn } = grant.constraints;
   return sha256Hex(
     encodeFields([
       ['name', name],
-      ['grantee', grant.grantee],
-      ['retiring', grant.retiring ?? ''],
-      ['issuer', grant.issuingAccount],
+      ['grantee', stored.grantee],
+      ['retiring', stored.retiring ?? ''],
+      ['issuer', stored.issuingAccount],
       ...[...new Set(grant.operations)].sort().map((operation) => ['operation', operation] as const),
       ['subset', subset ? encodeContext(subset) : 'none'],
       ['equals', equals ? encodeContext(equals) : 'none'],
+      // Named only where they are given: grants made without them keep their fingerprints.
+      ...(sourceArn === undefined ? [] : [['source-arn', sourceArn] as const]),
+      ...(grant.granteeServicePrincipal === undefined ? [] : [['grantee-is', 'service'] as const]),
+      ...(grant.retiringServicePrincipal === undefined ? [] : [['retiring-is', 'service'] as const]),
     ]),
   );
 }

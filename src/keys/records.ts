@@ -94,17 +94,22 @@ export interface GrantRecord {
   readonly name?: string;
   /** Unique id or ARN of the grantee, or a service principal such as `ec2.eu-west-1.amazonaws.com`. */
   readonly grantee: string;
+  /** Whether the grant was made to it as a service principal, by a member of its own (kms 15.4). */
+  readonly granteeIsService: boolean;
   readonly retiring?: string;
+  readonly retiringIsService: boolean;
   readonly issuingAccount: AccountId;
   readonly operations: readonly string[];
   readonly constraints: GrantConstraints;
   readonly createdAt: Date;
 }
 
-/** At most one of the two (kms 15.5). */
+/** At most one encryption context (kms 15.5). */
 export interface GrantConstraints {
   readonly encryptionContextSubset?: EncryptionContext;
   readonly encryptionContextEquals?: EncryptionContext;
+  /** 20 to 512 characters. */
+  readonly sourceArn?: string;
 }
 
 export interface AliasRecord {

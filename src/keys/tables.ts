@@ -64,6 +64,9 @@ export interface KeysTables {
     name: string | null;
     grantee: string;
     retiring: string | null;
+    /** Named by GranteeServicePrincipal and RetiringServicePrincipal (kms 15.4). */
+    grantee_is_service: Generated<number>;
+    retiring_is_service: Generated<number>;
     issuing_account: string;
     operations: string;
     constraints: string;
@@ -200,6 +203,17 @@ export const keysMigrations: readonly Migration[] = [
     id: 'keys-0003',
     async up(schema) {
       await schema.schema.alterTable('keys_usage').addColumn('event_id', 'text').execute();
+    },
+  },
+  {
+    id: 'keys-0004',
+    async up(schema) {
+      for (const column of ['grantee_is_service', 'retiring_is_service']) {
+        await schema.schema
+          .alterTable('keys_grant')
+          .addColumn(column, 'integer', (c) => c.notNull().defaultTo(0))
+          .execute();
+      }
     },
   },
 ];

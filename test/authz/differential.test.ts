@@ -15,6 +15,7 @@ const OTHER = '444455556666';
 const userArn = (account: string, path = '/') => `arn:aws:iam::${account}:user${path}ann`;
 const sessionArn = `arn:aws:sts::${OWN}:assumed-role/deploy/ci`;
 const roleArn = `arn:aws:iam::${OWN}:role/ops/deploy`;
+const SOURCES = [`arn:aws:ec2:eu-central-1:${OWN}:volume/vol-1`, `arn:aws:ec2:eu-central-1:${OWN}:instance/i-1`];
 const PRINCIPALS: readonly NaivePrincipal[] = [
   {
     accountId: OWN,
@@ -149,6 +150,7 @@ const grant = fc.record(
     operations: fc.uniqueArray(some('Decrypt', 'DescribeKey', 'Encrypt'), { minLength: 1, maxLength: 2 }),
     encryptionContextSubset: pairs,
     encryptionContextEquals: pairs,
+    sourceArn: some(...SOURCES, `arn:aws:ec2:eu-central-1:${OWN}:volume/*`),
   },
   { requiredKeys: ['granteePrincipal', 'operations'] },
 );
@@ -166,6 +168,7 @@ const request = fc
           'kms:EncryptionContextKeys': fc.array(some('a', 'x', 'k'), { maxLength: 3 }),
           'aws:ResourceTag/team': some('x', 'xy', 'a*b'),
           'aws:SecureTransport': some('true', 'false'),
+          'aws:SourceArn': some(...SOURCES),
           'kms:ScheduleKeyDeletionPendingWindowInDays': some('7', '10', '30'),
         },
         { requiredKeys: [] },

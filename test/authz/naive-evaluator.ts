@@ -23,6 +23,7 @@ export interface NaiveGrant {
   readonly operations: readonly string[];
   readonly encryptionContextSubset?: Readonly<Record<string, string>>;
   readonly encryptionContextEquals?: Readonly<Record<string, string>>;
+  readonly sourceArn?: string;
 }
 
 export interface NaiveCase {
@@ -261,8 +262,10 @@ function grantFor(one: NaiveCase): Closeness | 'self' {
   const contains = (whole: object, part: object) =>
     Object.entries(part).every(([key, value]) => (whole as Record<string, unknown>)[key] === value);
   const fitting = (one.grants ?? []).filter(
-    ({ operations, encryptionContextEquals: equals, encryptionContextSubset: subset }) =>
+    ({ operations, encryptionContextEquals: equals, encryptionContextSubset: subset, sourceArn }) =>
       operations.includes(one.action.slice(4)) &&
+      (!sourceArn ||
+        (typeof one.context['aws:SourceArn'] === 'string' && glob(sourceArn, one.context['aws:SourceArn']))) &&
       (one.action === 'kms:DescribeKey' ||
         ((!equals || (contains(context, equals) && contains(equals, context))) &&
           (!subset || contains(context, subset)))),

@@ -10,7 +10,7 @@ import {
   IAMClient,
   PutUserPolicyCommand,
 } from '@aws-sdk/client-iam';
-import { CreateKeyCommand, KMSClient, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
+import { CreateGrantCommand, CreateKeyCommand, KMSClient, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { Aws } from '../../cli/aws.ts';
 import { mendsOfDenial } from '../../cli/foresee/denial-mends.ts';
 import { findKey } from '../../cli/foresee/key.ts';
@@ -151,6 +151,24 @@ describe('foreseeing', () => {
     const [denied] = await foresee(Role?.Arn ?? '', keyArn);
     assert.ok(denied?.verdict === 'denied');
     assert.deepEqual(denied.stale, [Role?.RoleId]);
+  });
+
+  it('kms 15.4, 15.5: a grant to a service, or for a service’s resource, lets no principal of an account', async () => {
+    await user('ungranted');
+    const who = `arn:aws:iam::${account}:user/ungranted`;
+    const KeyId = await key();
+    const grant = {
+      KeyId,
+      RetiringServicePrincipal: 'logs.amazonaws.com',
+      Operations: ['GenerateDataKeyWithoutPlaintext' as const],
+    };
+    const Constraints = { SourceArn: `arn:aws:logs:${REGION}:${account}:log-group:a` };
+    await kms.send(new CreateGrantCommand({ ...grant, GranteeServicePrincipal: 'logs.amazonaws.com', Constraints }));
+    await kms.send(new CreateGrantCommand({ ...grant, GranteePrincipal: who, Constraints }));
+    const asked: EbsKeyAction[] = ['kms:GenerateDataKeyWithoutPlaintext'];
+    assert.deepEqual(said(await foresee(who, KeyId, root, asked)), ['denied by identity']);
+    await kms.send(new CreateGrantCommand({ ...grant, GranteePrincipal: who }));
+    assert.deepEqual(said(await foresee(who, KeyId, root, asked)), ['allowed']);
   });
 
   it('a condition that only the call can meet leaves open what it decides, and nothing else', async () => {

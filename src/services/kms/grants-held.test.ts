@@ -53,26 +53,6 @@ test('kms 15.4: grantees are accounts, users, roles and sessions; no group, no w
   }
 });
 
-test('kms 15.4, 15.5: what only a service could use is refused by name: nothing calls KMS as a service principal', async () => {
-  await using world = await openKms();
-  const { KeyId } = await newKey(world);
-  const service = 'ec2.eu-central-1.amazonaws.com';
-  const SourceArn = `arn:aws:ec2:eu-central-1:${world.account}:volume/vol-1`;
-  const refusals: [object, string][] = [
-    [{ GranteeServicePrincipal: service }, 'GranteeServicePrincipal'],
-    [{ RetiringServicePrincipal: service }, 'RetiringServicePrincipal'],
-    [{ Constraints: { SourceArn } }, 'The grant constraint SourceArn'],
-  ];
-  for (const [more, what] of refusals) {
-    const answer = await failureOf(grantTo(world, KeyId, world.root.arn, more));
-    assert.equal(answer, `UnsupportedOperationException: ${what} is not supported by Ingot.`);
-  }
-  assert.equal(
-    await failureOf(world.as(world.root, 'ListRetirableGrants', { RetiringServicePrincipal: service })),
-    'UnsupportedOperationException: RetiringServicePrincipal is not supported by Ingot.',
-  );
-});
-
 test('kms 15.5: constraints match names and values exactly, in at most eight pairs of 384 characters', async () => {
   await using world = await openKms();
   const { KeyId } = await newKey(world);

@@ -114,8 +114,6 @@ test('kms 15.2 to 15.5: what CreateGrant refuses', async () => {
     ],
     [{ Constraints: { EncryptionContextSubset: pairs } }, /^ValidationException/],
     [{ Constraints: { EncryptionContextSubset: { a: 'x'.repeat(385) } } }, /^ValidationException/],
-    [{ Constraints: { SourceArn: 'arn:aws:s3:::a-bucket-name' } }, /^UnsupportedOperationException/],
-    [{ GranteeServicePrincipal: 'ec2.amazonaws.com' }, /^UnsupportedOperationException/],
     [{ Name: 'a b' }, /^ValidationException/],
     [{ DryRun: true }, /^DryRunOperationException/],
   ];

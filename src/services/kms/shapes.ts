@@ -82,21 +82,24 @@ export function auditedKeyMetadata(key: KeyRecord): Record<string, unknown> {
 
 /** 15.14 */
 export function grantEntry(grant: ShownGrant): GrantListEntry {
-  const { encryptionContextSubset: subset, encryptionContextEquals: equals } = grant.constraints;
+  const { encryptionContextSubset: subset, encryptionContextEquals: equals, sourceArn } = grant.constraints;
   const constraints = {
     ...(subset ? { EncryptionContextSubset: { ...subset } } : {}),
     ...(equals ? { EncryptionContextEquals: { ...equals } } : {}),
+    ...(sourceArn === undefined ? {} : { SourceArn: sourceArn }),
   };
   return {
     KeyId: grant.keyArn,
     GrantId: grant.grantId,
     Name: grant.name ?? '',
     CreationDate: grant.createdAt,
-    GranteePrincipal: grant.grantee,
-    ...(grant.retiring === undefined ? {} : { RetiringPrincipal: grant.retiring }),
+    [grant.granteeIsService ? 'GranteeServicePrincipal' : 'GranteePrincipal']: grant.grantee,
+    ...(grant.retiring === undefined
+      ? {}
+      : { [grant.retiringIsService ? 'RetiringServicePrincipal' : 'RetiringPrincipal']: grant.retiring }),
     IssuingAccount: grant.issuingAccount,
     Operations: [...grant.operations] as NonNullable<GrantListEntry['Operations']>,
-    ...(subset || equals ? { Constraints: constraints } : {}),
+    ...(Object.keys(constraints).length > 0 ? { Constraints: constraints } : {}),
   };
 }
 
