@@ -15,7 +15,7 @@ import { AuditWorld, AWAY, HOME } from './audit-world.ts';
 let world: AuditWorld;
 let everything: string[];
 let report: AuditReport;
-/** The same facts judged a minute later: EC2 rounds a deprecation to the minute, which may lie ahead (L-12). */
+/** The same facts judged two days later, when the deprecation is past. */
 let later: Finding[];
 
 before(async () => {
@@ -28,7 +28,7 @@ before(async () => {
     ...{ regions: [HOME], organization: undefined, notSeen: [], callsAtOnce: 8, onPlace: () => {} },
     policy: report.policy,
     signal: new AbortController().signal,
-    now: new Date(Date.now() + 60_000),
+    now: new Date(Date.now() + 2 * 86_400_000),
   });
   later = judge(estate).findings;
 });
