@@ -82,7 +82,6 @@ export function addPublishCommand(program: Command): void {
     .command('schema')
     .description('print the JSON Schema of manifests, for editors')
     .addHelpText('after', SCHEMA_EXAMPLES)
-    .addHelpText('after', '\nExamples:\n  ingot publish schema > publish-v1.json')
     .action(async () => (await import('./run.ts')).printSchema());
 }
 

@@ -368,14 +368,18 @@ async function templateWith(name: string, Ebs: object): Promise<object> {
 describe('ingot publish plan: refusals', () => {
   for (const { code, what, build, mend, as, undo } of CASES) {
     it(`${code}: ${what}`, async () => {
-      const manifest = await readManifest(await rig.manifest(image(await build())));
-      const config = await rig.config();
-      const aws = new Aws(HOME, { ...config, credentials: (await as?.()) ?? config.credentials });
-      const { refusals } = await makePlan(aws, manifest, { signal: new AbortController().signal, now: new Date() });
-      const found = refusals.find((one) => one.code === code);
-      assert.ok(found, JSON.stringify(refusals));
-      assert.match(found.mend, mend);
-      await undo?.();
+      try {
+        const manifest = await readManifest(await rig.manifest(image(await build())));
+        const config = await rig.config();
+        const aws = new Aws(HOME, { ...config, credentials: (await as?.()) ?? config.credentials });
+        const { refusals } = await makePlan(aws, manifest, { signal: new AbortController().signal, now: new Date() });
+        const found = refusals.find((one) => one.code === code);
+        assert.ok(found, JSON.stringify(refusals));
+        assert.match(found.mend, mend);
+      } finally {
+        // A setting of one case would be the fault of the next.
+        await undo?.();
+      }
     });
   }
 
