@@ -24,6 +24,7 @@ import {
   tagsOf,
 } from './published.ts';
 import type { SiteKey } from './region-key.ts';
+import { sharedByNow } from './shared-by-now.ts';
 import { type Site, siteKey } from './sites.ts';
 import type { Encryption, Run, Step } from './step.ts';
 
@@ -89,7 +90,7 @@ export function copyStep(options: {
         for (const image of begun.failed) await removeImage(site, image.imageId, image.snapshotIds, run.signal);
         const sourceId = from.imageId ?? run.images.get(from.site!);
         if (!sourceId) throw new CliError(`There is no image in ${from.region} to copy from.`);
-        const answer = await ec2.send(
+        const command = () =>
           new CopyImageCommand({
             Name: imageName(manifest),
             ...(manifest.description === undefined ? {} : { Description: manifest.description }),
@@ -98,9 +99,8 @@ export function copyStep(options: {
             ...(key ? { Encrypted: true } : {}),
             ...(key?.kind === 'customer' ? { KmsKeyId: key.arn } : {}),
             TagSpecifications: tagSpecifications(tagsOf(manifest, source)),
-          }),
-          { abortSignal: run.signal },
-        );
+          });
+        const answer = await sharedByNow(() => ec2.send(command(), { abortSignal: run.signal }), run.signal);
         imageId = answer.ImageId!;
       }
       await imageAvailable(site, imageId, run.signal);

@@ -1,6 +1,6 @@
 /** Whether those an image is shared with can use its key, and whether those who can use a key have anything under it. */
 
-import { imageResource, keyResource } from '../arns.ts';
+import { imageResource, keyResource, partitionOf } from '../arns.ts';
 import { awsCommand, type Check, type Doubt } from '../check.ts';
 import { CONTROLS } from '../controls.ts';
 import type { EstateIndex } from '../estate-index.ts';
@@ -43,7 +43,7 @@ function useStatement(sid: string, accounts: readonly string[], region: string):
   return {
     Sid: sid,
     Effect: 'Allow',
-    Principal: { AWS: accounts.map((account) => `arn:aws:iam::${account}:root`) },
+    Principal: { AWS: accounts.map((account) => `arn:${partitionOf(region)}:iam::${account}:root`) },
     Action: ['kms:Decrypt', 'kms:DescribeKey', 'kms:ReEncryptFrom', 'kms:CreateGrant'],
     Resource: '*',
     Condition: { StringEquals: { 'kms:ViaService': `ec2.${region}.amazonaws.com` } },
