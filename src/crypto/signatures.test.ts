@@ -227,11 +227,13 @@ test('whatever takes a private key leaves the event loop free: signing, verifyin
   ];
   for (const [name, work] of works) {
     await work();
-    const began = performance.eventLoopUtilization();
+    let turned = false;
+    setImmediate(() => {
+      turned = true;
+    });
     await Promise.all(Array.from({ length: 40 }, work));
-    const { utilization, active } = performance.eventLoopUtilization(began);
-    // On the loop they would be all that it does.
-    assert.ok(utilization < 0.9 || active < 20, `${name}: busy for ${active} ms, ${utilization}`);
+    // Done on the loop, all of it would be over before the loop turns once.
+    assert.ok(turned, `${name} is done on the event loop`);
   }
 });
 

@@ -117,7 +117,12 @@ describe('instances without guests', { concurrency: false }, () => {
       'InvalidParameterCombination',
       /m5\.large/,
     ],
-    ['spot', { InstanceMarketOptions: { MarketType: 'spot' } }, 'UnsupportedOperation', /InstanceMarketOptions/],
+    [
+      'a price for spot',
+      { InstanceMarketOptions: { MarketType: 'spot', SpotOptions: { MaxPrice: '0.01' } } },
+      'UnsupportedOperation',
+      /MaxPrice/,
+    ],
     [
       'metadata over IPv6',
       { MetadataOptions: { HttpProtocolIpv6: 'enabled' } },

@@ -95,7 +95,9 @@ for (const name of SPECIFICATIONS) {
       );
     });
 
-    it('has no citation of a statement that does not exist', { skip: !words || !ids.length }, () => {
+    it('has no citation of a statement that does not exist', {
+      skip: words && ids.length ? false : 'letters and digits stand for other things too',
+    }, () => {
       assert.deepEqual(
         [...held].filter((id) => !ids.includes(id)),
         [],

@@ -34,6 +34,8 @@ const SOCKET_NAME = '/i-0123456789abcdef0.qmp';
 
 const START_MS = 60_000;
 const GREETING_MS = 10_000;
+/** For a machine of an earlier process to answer. */
+const ADOPT_MS = 20_000;
 const RELEASE_MS = 20_000;
 /** What a guest gets that is going to lose the disk anyway. */
 const FORCED_RELEASE_MS = 5_000;
@@ -262,14 +264,22 @@ class QemuDriver implements MachineDriver {
   async #takeOver(id: InstanceId): Promise<boolean> {
     const pid = await this.#recordedPid(id);
     if (pid === undefined) return false;
-    try {
-      await endFifo(this.#path(id, 'screen'));
-      const qmp = await Qmp.connect(this.#path(id, 'qmp'), GREETING_MS);
-      this.#watch({ id, pid, qmp, rest: NOTHING });
-      return true;
-    } catch {
-      return false;
+    const giveUpAt = performance.now() + ADOPT_MS;
+    let cause: unknown;
+    // QEMU may still be letting the last connection go: a guest is not given up for the first refusal.
+    while (performance.now() < giveUpAt && (await isMachine(id, pid))) {
+      try {
+        await endFifo(this.#path(id, 'screen'));
+        const qmp = await Qmp.connect(this.#path(id, 'qmp'), GREETING_MS);
+        this.#watch({ id, pid, qmp, rest: NOTHING });
+        return true;
+      } catch (error) {
+        cause = error;
+        await pause(POLL_MS);
+      }
     }
+    if (cause) this.#options.log.warn({ instanceId: id, pid, error: cause }, 'a machine does not answer and is ended');
+    return false;
   }
 
   async #recordedPid(id: InstanceId): Promise<number | undefined> {
@@ -336,11 +346,7 @@ class QemuDriver implements MachineDriver {
 
   /** Kills the process if it still is the machine's, and waits until it is gone. */
   async #killProcess(id: InstanceId, pid: number): Promise<void> {
-    const isMachine = async () => {
-      const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-      return commandLine.includes(`guest=${id},`);
-    };
-    while (await isMachine()) {
+    while (await isMachine(id, pid)) {
       try {
         process.kill(pid, 'SIGKILL');
       } catch (cause) {
@@ -350,6 +356,12 @@ class QemuDriver implements MachineDriver {
       await pause(POLL_MS);
     }
   }
+}
+
+/** Whether the process is there and is the machine's, and not another of the same number. */
+async function isMachine(id: InstanceId, pid: number): Promise<boolean> {
+  const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  return commandLine.includes(`guest=${id},`);
 }
 
 async function readConsole(qmp: Qmp): Promise<Uint8Array> {
