@@ -235,7 +235,8 @@ export class World implements AsyncDisposable {
         if (error.name === 'InvalidVolume.NotFound') return { Volumes: [] };
         throw error;
       });
-      return Volumes.length === 0 ? 'vanished' : Volumes[0]!.State !== 'creating' && Volumes[0]!;
+      if (Volumes.length === 0) return 'vanished';
+      return !['creating', 'deleting'].includes(Volumes[0]!.State!) && Volumes[0]!;
     });
     return seen === 'vanished' ? undefined : seen;
   }
