@@ -118,14 +118,16 @@ export class LaunchTable implements AsyncDisposable {
 
   async #keyOfVolume(id: string): Promise<string> {
     using database = new DatabaseSync(join(this.world.ingot.dataDir, 'ingot.db'), { readOnly: true });
-    const row = database.prepare('select wrapped_key from volumes where id = ?').get(id);
+    const row = database.prepare('select wrapped_key, kms_key_arn from volumes where id = ?').get(id);
     const wrapped = row?.wrapped_key;
     if (!(wrapped instanceof Uint8Array)) throw new Error(`${id} has no wrapped data key`);
     const EncryptionContext = { 'aws:ebs:id': id };
     return new KMSClient(this.user.admin).send(new DecryptCommand({ CiphertextBlob: wrapped, EncryptionContext })).then(
       ({ KeyId, Plaintext }) => (Plaintext?.byteLength === 64 ? `${KeyId}` : `a key of ${Plaintext?.byteLength} bytes`),
       (error: Error) => {
-        if (error.name === 'InvalidCiphertextException') return 'plain';
+        // What the root key wraps is random to KMS, and by chance looks like a ciphertext of a key that is none.
+        const foreign = error.name === 'AccessDeniedException' && row?.kms_key_arn === null;
+        if (foreign || error.name === 'InvalidCiphertextException') return 'plain';
         throw error;
       },
     );
